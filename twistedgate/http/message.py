@@ -1,0 +1,111 @@
+"""A request and a response, as the line sees them: parsed, judged, framing understood.
+
+A body is ``bytes`` when all of it is here, or a ``BodySource`` that delivers pieces to one sink with
+back-pressure.  What is held in memory for a body is always bounded by whoever implements the source.
+This module knows neither sockets nor how a message is written.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twistedgate.http.headers import Headers
+from twistedgate.http.target import RequestTarget
+
+
+class BodySink(Protocol):
+    """Takes the pieces of one body, in order."""
+
+    def receive(self, piece: bytes) -> None:
+        """Take a piece; never empty."""
+
+    def finish(self, trailers: Headers | None) -> None:
+        """The body is complete; ``trailers`` came after the last chunk (RFC 9112 section 7.1.2)."""
+
+    def fail(self) -> None:
+        """The body ends here, short of its announced end."""
+
+
+class BodySource(Protocol):
+    """Delivers one body to one sink."""
+
+    def attach(self, sink: BodySink) -> None:
+        """Deliver what is held at once, then each piece as it arrives, then ``finish`` or ``fail``."""
+
+    def pause(self) -> None:
+        """Deliver nothing more until ``resume``; pieces already under way may still come."""
+
+    def resume(self) -> None:
+        """Deliver again."""
+
+    def abandon(self) -> None:
+        """Nobody wants the rest: the connection that it comes on is closed."""
+
+
+CHUNKED = -1
+"""``length`` of a body whose end is marked by the last chunk."""
+
+UNTIL_CLOSE = -2
+"""``length`` of a response body that ends with its connection."""
+
+
+class Request:
+    """One request.
+
+    ``length`` is the body's length in bytes, 0 for none, ``CHUNKED`` when only its end will tell.
+    ``headers`` holds what goes on to the upstream: hop-by-hop fields, those that ``Connection``
+    names, and those that only a gateway may set are already gone.
+    """
+
+    __slots__ = (
+        "accepts_trailers",
+        "body",
+        "expects_continue",
+        "headers",
+        "is_http10",
+        "keep_alive",
+        "length",
+        "method",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(self, method: str, target: RequestTarget, headers: Headers) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.length = 0
+        self.body: bytes | BodySource = b""
+        self.is_http10 = False
+        self.keep_alive = True
+        self.expects_continue = False
+        self.accepts_trailers = False
+        self.upgrade: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target.authority}{self.target.path}>"
+
+
+class Response:
+    """One final response.
+
+    ``length`` is the length of ``body`` in bytes, ``CHUNKED`` or ``UNTIL_CLOSE`` as the upstream framed
+    it; the head that goes to the client is framed anew.  ``reason`` is the machine word of a refusal
+    (a key of ``errors.TITLES``), empty for an answer of an upstream or an action.
+    """
+
+    __slots__ = ("body", "closes", "headers", "length", "phrase", "reason", "status")
+
+    def __init__(
+        self, status: int, headers: Headers | None = None, body: bytes | BodySource = b"", *, reason: str = ""
+    ) -> None:
+        self.status = status
+        self.phrase = b""
+        self.headers = Headers() if headers is None else headers
+        self.body = body
+        self.length = len(body) if isinstance(body, bytes) else CHUNKED
+        self.reason = reason
+        self.closes = False
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}>".replace(" >", ">")
