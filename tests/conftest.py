@@ -17,8 +17,9 @@ import hypothesis
 import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 LONGEST_TEST = 60.0
 """Seconds a test may wait for the reactor; a test that waits at all should be done in one."""
@@ -33,6 +34,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("deterministic")
 
 
+@implementer(ILogObserver)
 class LoggedFailures:
     """The failures that were logged while a test ran."""
 
