@@ -11,6 +11,8 @@ import re
 from typing import Final
 
 from twistedgate.config.values import lines_of, list_of, scalar, wrong
+from twistedgate.errors import BadMessage
+from twistedgate.http.target import canonical_path
 
 TEMPLATE_NAMES: Final = ("client", "host", "request_id", "route", "consumer")
 """What a template may hold: values of the exchange."""
@@ -36,9 +38,6 @@ HeaderLine = tuple[bytes, bytes]
 _WORD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_SEGMENT = re.compile(r"(?:[!$&'()*+,.:;=@_~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*")
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNRESERVED = re.compile(r"[0-9A-Za-z._~-]")
 _PARAMETER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
@@ -77,30 +76,25 @@ def split_template(value: bytes) -> tuple[bytes, ...]:
     return tuple(part.encode() for part in _PLACEHOLDER.split(value.decode()))
 
 
-def _canonical(segment: str) -> str:
-    """Return the segment with escapes as a request's path has them (RFC 3986 section 6.2.2)."""
-
-    def decode(found: re.Match[str]) -> str:
-        char = chr(int(found[1], 16))
-        return char if _UNRESERVED.fullmatch(char) else found[0].upper()
-
-    return _ESCAPE.sub(decode, segment)
-
-
 def _check_segments(text: str, segments: list[str]) -> None:
+    """Refuse what no request's path can hold: only the canonical spelling ever matches."""
     for segment in segments:
         if not segment.isascii():
-            escaped = "".join(
-                char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode())
-                for char in segment
-            )
-            raise ValueError(f"'{segment}' in '{text}' is not ASCII; write {escaped}")
-        if _SEGMENT.fullmatch(segment) is None or segment in (".", ".."):
-            raise ValueError(f"'{segment}' in '{text}' is not a segment of a path")
-        if "%00" in segment:
-            raise ValueError(f"'{segment}' in '{text}' holds a NUL, which is refused in requests")
-        if _canonical(segment) != segment:
-            raise ValueError(f"'{segment}' in '{text}' never matches; write {_canonical(segment)}")
+            raise ValueError(f"'{segment}' in '{text}' is not ASCII; write {_escaped(segment)}")
+        if segment in (".", ".."):
+            raise ValueError(f"'{text}' never matches; dot segments are resolved before")
+        try:
+            canonical = canonical_path(f"/{segment}")[1:]
+        except BadMessage as error:
+            raise ValueError(f"'{segment}' in '{text}' is refused in requests: {error.detail}") from None
+        if canonical != segment:
+            raise ValueError(f"'{segment}' in '{text}' never matches; write {canonical}")
+
+
+def _escaped(segment: str) -> str:
+    return "".join(
+        char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode()) for char in segment
+    )
 
 
 def _check_shape(text: str) -> None:

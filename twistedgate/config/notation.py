@@ -19,12 +19,15 @@ from twistedgate.config.values import (
     scalar,
     wrong,
 )
+from twistedgate.errors import BadMessage
+from twistedgate.http.target import parse_host
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_LONGEST_SOCKET_PATH = 107  # sun_path of Linux, with its final NUL
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
@@ -146,6 +149,8 @@ def _split_endpoint(text: str) -> list[str]:
 def _endpoint_parameters(scheme: str, parts: list[str]) -> dict[str, str]:
     known = _PARAMETERS[scheme]
     found: dict[str, str] = {}
+    if "" in parts[1:]:
+        raise ValueError("an address with colons wants them escaped, as interface=\\:\\:1")
     for place, part in enumerate(parts):
         word, equals, value = part.partition("=")
         if not equals:
@@ -177,6 +182,8 @@ def _parse_endpoint(text: str) -> Endpoint:
     if scheme == "unix":
         if not parameters.get("address"):
             raise ValueError(f"'{text}' has no path")
+        if len(parameters["address"].encode()) > _LONGEST_SOCKET_PATH:
+            raise ValueError(f"the path of '{text}' is longer than {_LONGEST_SOCKET_PATH} bytes")
         return Endpoint(text, scheme, path=parameters["address"])
     interface = parameters.get("interface", "")
     if interface and not _is_address(interface, 6 if scheme == "tcp6" else 4):
@@ -232,12 +239,19 @@ def _parse_network(text: str) -> Network:
 
 
 def _parse_host_pattern(text: str) -> str:
-    pattern = text.lower()
-    if not is_host(pattern.removeprefix("*.")) or pattern.startswith("*.["):
-        if re.fullmatch(r".*:[0-9]+", pattern) and is_host(pattern.rsplit(":", 1)[0].removeprefix("*.")):
-            raise ValueError(f"'{text}' has a port, which is not matched; write {text.rsplit(':', 1)[0]}")
+    """Return the pattern with its host spelled as ``parse_host`` spells a request's."""
+    if text == "*":
+        raise ValueError("'*' is not a host; leave host empty for any")
+    wildcard = "*." if text.startswith("*.") else ""
+    try:
+        host, written = parse_host(text.removeprefix("*.").encode())
+    except BadMessage:
+        raise wrong(text, "a host") from None
+    if ":" in written.rpartition("]")[2]:
+        raise ValueError(f"'{text}' has a port, which is not matched; write {wildcard}{host}")
+    if wildcard and host.startswith("["):
         raise wrong(text, "a host")
-    return pattern
+    return f"{wildcard}{host}"
 
 
 def _parse_method(text: str) -> str:
