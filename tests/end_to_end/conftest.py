@@ -1,0 +1,75 @@
+"""What the end-to-end tests share: one recording upstream and one gateway in front of it.
+
+A test that needs a configuration of its own starts a daemon by ``start``; most ask the shared one, each under
+a path of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.harness.client import Client
+from tests.end_to_end.harness.configuration import everything_to, ini
+from tests.end_to_end.harness.daemon import Daemon, Launch
+from tests.end_to_end.harness.recorder import Recorder
+
+Start = Callable[..., Daemon]
+
+
+@pytest.fixture(scope="session")
+def shared_recorder() -> Iterator[Recorder]:
+    """The upstream of the shared gateway."""
+    with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory, shared_recorder: Recorder) -> Iterator[Daemon]:
+    """A gateway with every default, which sends everything to one upstream."""
+    with Daemon(tmp_path_factory.mktemp("shared"), ini(everything_to(shared_recorder.port))) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def recorder(shared_recorder: Recorder) -> Iterator[Recorder]:
+    """The shared upstream; whatever reaches it unclean fails the test."""
+    shared_recorder.complaints.clear()
+    yield shared_recorder
+    assert shared_recorder.complaints == []
+
+
+@pytest.fixture
+def gateway(shared_gateway: Daemon, recorder: Recorder) -> Daemon:
+    """The shared gateway."""
+    assert shared_gateway.process.poll() is None, "the shared gateway has ended"
+    return shared_gateway
+
+
+@pytest.fixture
+def client(gateway: Daemon) -> Iterator[Client]:
+    """A connection to the shared gateway."""
+    with gateway.connect() as connected:
+        yield connected
+
+
+@pytest.fixture
+def upstream() -> Iterator[Recorder]:
+    """A recording upstream for one test."""
+    with Recorder() as recorder:
+        yield recorder
+    assert recorder.complaints == []
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a gateway for one test: the sections of its configuration, and how to launch it."""
+    with ExitStack() as running:
+
+        def begin(*sections: str, launch: Launch | None = None) -> Daemon:
+            return running.enter_context(Daemon(tmp_path, ini(*sections), launch))
+
+        yield begin
