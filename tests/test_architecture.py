@@ -34,6 +34,8 @@ FLOORS = {
     "pipeline": 3,
     "runtime": 3,
     "units": 3,
+    "problem": 3,
+    "published": 5,
     "policies": 4,
     "actions": 4,
     "stores.memory": 4,
