@@ -65,6 +65,14 @@ def _delayed_calls() -> set[Any]:
 
 
 @pytest.fixture
+def reactor() -> Any:
+    """The real reactor, for tests with real sockets."""
+    from twisted.internet import reactor
+
+    return reactor
+
+
+@pytest.fixture
 def logged_failures() -> Iterator[LoggedFailures]:
     """What was logged with a failure; a test that expects some flushes them."""
     failures = LoggedFailures()

@@ -1,0 +1,163 @@
+"""A thread that appends batches of lines to a file, so that nobody else ever waits for a disk or a pipe.
+
+Batches are written in order and whole; a line that was cut in two by a full disk is ended before the next
+one begins.  What cannot be written is lost and counted, and the next batch tries again.  The thread is a
+daemon: a pipe that nobody reads does not keep the process alive.  This module does not know what a line
+says, nor the reactor.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+STANDARD_OUTPUT = "-"
+"""The path that stands for the process's standard output."""
+
+_REOPEN = b"reopen"
+_STOP = b"stop"
+
+
+class Writer:
+    """Appends to ``path``; each attribute is written by one thread only, so none needs a lock.
+
+    ``trouble_changed`` is called in the writing thread when writing begins to fail and when it is well again.
+    """
+
+    def __init__(self, path: str, trouble_changed: Callable[[], None]) -> None:
+        self.path = path
+        self.trouble = ""
+        """Why the last batch could not be written, empty when it could."""
+        self.lost = 0
+        """Lines that could not be written."""
+        self._handed = 0
+        self._done = 0
+        self._trouble_changed = trouble_changed
+        self._batches: SimpleQueue[bytes] = SimpleQueue()
+        self._descriptor: int | None = None
+        self._is_stale = True
+        self._cut = False
+        self._stopped: Callable[[], None] | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def outstanding(self) -> int:
+        """Bytes that were handed over and are not done with."""
+        return self._handed - self._done
+
+    def hand(self, batch: bytes) -> None:
+        """Take whole lines to be written; never waits."""
+        self._handed += len(batch)
+        self._put(batch)
+
+    def reopen(self) -> None:
+        """Open the path anew after what was handed over so far; the old file serves until that succeeds."""
+        self._put(_REOPEN)
+
+    def stop(self, stopped: Callable[[], None]) -> None:
+        """Write what was handed over, close the file, call ``stopped`` in the writing thread."""
+        self._stopped = stopped
+        self._put(_STOP)
+
+    def _put(self, batch: bytes) -> None:
+        # Started here, not before: a daemon forks after it read its configuration; threads do not follow.
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+            self._thread.start()
+        self._batches.put(batch)
+
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not _STOP:
+            if batch is _REOPEN:
+                self._is_stale = True
+                self._attempt(self._open_if_stale)
+            else:
+                self._append(batch)
+                self._done += len(batch)
+        self._close()
+        if self._stopped is not None:
+            self._stopped()
+
+    def _append(self, batch: bytes) -> None:
+        unwritten = memoryview(batch)
+
+        def write() -> None:
+            nonlocal unwritten
+            self._open_if_stale()
+            if self._cut:
+                self._write(memoryview(b"\n"))
+                self._cut = False
+            while unwritten:
+                unwritten = unwritten[self._write(unwritten) :]
+
+        if not self._attempt(write):
+            self.lost += bytes(unwritten).count(b"\n")
+            written = len(batch) - len(unwritten)
+            self._cut = self._cut or (written > 0 and batch[written - 1 : written] != b"\n")
+            # A pipe's reader may come back, a directory may be made again: the next batch opens anew.
+            self._close()
+            self._is_stale = True
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except OSError as failure:
+            self._note(failure.strerror or str(failure))
+            return False
+        if not self._is_stale:
+            self._note("")
+        return True
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._trouble_changed()
+
+    def _write(self, piece: memoryview) -> int:
+        """Write some of ``piece``; waits for a pipe that takes nothing, whether it blocks or not."""
+        assert self._descriptor is not None
+        while True:
+            try:
+                return os.write(self._descriptor, piece)
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(self._descriptor, select.POLLOUT)
+                poll.poll()
+
+    def _open_if_stale(self) -> None:
+        if not self._is_stale:
+            return
+        try:
+            opened = self._standard_output() if self.path == STANDARD_OUTPUT else _open_file(self.path)
+        except OSError as failure:
+            if self._descriptor is None:
+                raise
+            self._note(failure.strerror or str(failure))
+        else:
+            self._close()
+            self._descriptor = opened
+            self._is_stale = False
+
+    def _standard_output(self) -> int:
+        # If it was closed when the interpreter started, its number belongs to somebody else's file by now.
+        if sys.__stdout__ is None:
+            raise OSError("standard output is closed")
+        return os.dup(1)
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            # Some file systems tell only now that the disk is full; there is nobody left to tell.
+            try:
+                os.close(descriptor)
+            except OSError:
+                return
+
+
+def _open_file(path: str) -> int:
+    # O_APPEND: lines of several processes do not overwrite one another.
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
