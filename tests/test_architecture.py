@@ -50,6 +50,7 @@ FLOORS = {
     "tap": 6,
     "service": 6,
     "cli": 6,
+    "explain": 6,
     "testing": 6,
 }
 """The floor of each module or package; imports go down, or stay on their floor."""

@@ -147,6 +147,7 @@ _TEMPLATE_HELP = "Name: value, which may hold " + " ".join(f"{{{known}}}" for kn
 
 header_lines = lines_of(scalar("header", _TEMPLATE_HELP, _parse_header_line))
 renamings = lines_of(scalar("renaming", "Old-Name: New-Name", _parse_renaming))
+field_name = scalar("header's name", "a header's name", _parse_field_name)
 field_names = list_of(scalar("header's name", "names of headers", _parse_field_name))
 route_path = scalar(
     "route path", "/exact, /prefix/*, /users/{id}/cart, or * for everything", _parse_route_path

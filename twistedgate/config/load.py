@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from twistedgate.config.check import Check, Fault, cross_check
@@ -19,6 +20,19 @@ from twistedgate.config.source import read_source
 
 UNNAMED = ("gateway",)
 """Kinds that stand once, and without a name."""
+
+
+DEFAULT_PATHS = ("etc/twistedgate.ini", "/etc/twistedgate/twistedgate.ini")
+"""Where the configuration is looked for when no path is given: the first that is there."""
+
+
+def default_path() -> str:
+    """Return the first of ``DEFAULT_PATHS`` that is there; ``ConfigurationErrors`` if none is."""
+    for path in DEFAULT_PATHS:
+        if Path(path).is_file():
+            return path
+    what = f"is not there, and neither is {DEFAULT_PATHS[1]}; name the file with --config"
+    raise ConfigurationErrors([ConfigurationError(Place(DEFAULT_PATHS[0], 0), "", "", what)])
 
 
 class Kinds(Protocol):

@@ -331,4 +331,3 @@ hash_key = matching(
 )
 group = matching("group", "names of groups", NAME_PATTERN)
 parameter = matching("parameter", "names of query parameters", r"[!$'()*+,./:;@_~0-9A-Za-z\[\]-]+")
-field_name = matching("header", "a header's name", _WORD)

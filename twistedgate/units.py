@@ -1,0 +1,96 @@
+"""Policies by their kind: section kind = module name = class name.
+
+``[rate-limit:x]`` is ``RateLimit`` in ``twistedgate.policies.rate_limit``; nothing registers.  A third
+party's policy is published under its kind with the name of a module (see ``twistedgate.published``), which is
+imported only when a section of that kind is there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import pkgutil
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from twistedgate import policies
+from twistedgate.config.check import Check
+from twistedgate.config.load import load
+from twistedgate.config.model import KINDS, Configuration
+from twistedgate.policy import Policy
+from twistedgate.routing.routes import unreachable
+
+_KIND = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+
+CHECKS: tuple[Check, ...] = (unreachable,)
+"""What ``config.load`` is to check besides its own, where more than the configuration's floor is known."""
+
+
+class Published(Protocol):
+    """Where a third party's policy is to be found."""
+
+    @property
+    def name(self) -> str:
+        """The kind of its sections."""
+
+    @property
+    def module(self) -> str:
+        """The module that holds the class."""
+
+
+def class_name(kind: str) -> str:
+    """Return the class of a kind: ``rate-limit`` is ``RateLimit``."""
+    return "".join(word.capitalize() for word in kind.split("-"))
+
+
+class Units:
+    """Every kind of policy there is: our own, and those that were published."""
+
+    def __init__(self, published: Iterable[Published] = ()) -> None:
+        self._modules: dict[str, list[str]] = {
+            module.name.replace("_", "-"): [f"{policies.__name__}.{module.name}"]
+            for module in pkgutil.iter_modules(policies.__path__)
+        }
+        for policy in published:
+            self._modules.setdefault(policy.name, []).append(policy.module)
+
+    def names(self) -> list[str]:
+        """Return every kind, sorted."""
+        return sorted(self._modules)
+
+    def load(self, path: str, variables: Mapping[str, str] = os.environ) -> Configuration:
+        """Return the configuration in the file; raises ``ConfigurationErrors`` with every error."""
+        return load(path, self, CHECKS, variables)
+
+    def find(self, kind: str) -> type[Policy] | None:
+        """Return the class of a kind, ``None`` if there is no such kind; ``ValueError`` if it is unusable."""
+        modules = self._modules.get(kind)
+        if modules is None:
+            return None
+        module = modules[0]
+        if len(set(modules)) > 1 or kind in KINDS or _KIND.fullmatch(kind) is None:
+            raise ValueError(
+                f"the kind '{kind}' that {modules[-1]} publishes is taken, or no name for a kind"
+            )
+        name = class_name(kind)
+        try:
+            found: Any = getattr(importlib.import_module(module), name)
+        except (ImportError, SyntaxError, AttributeError) as error:
+            raise ValueError(f"the policy '{kind}' cannot be had from {module}: {error}") from error
+        if not _is_policy(found):
+            raise ValueError(f"{name} in {module} is not a Policy with a dataclass Config")
+        policy: type[Policy] = found
+        return policy
+
+    def options(self, kind: str) -> type[Any] | None:
+        """Return the ``Config`` of a kind, as ``find`` returns its class."""
+        policy = self.find(kind)
+        return None if policy is None else policy.Config
+
+
+def _is_policy(found: Any) -> bool:
+    if not isinstance(found, type) or not issubclass(found, Policy):
+        return False
+    return dataclasses.is_dataclass(getattr(found, "Config", None))
