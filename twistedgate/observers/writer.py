@@ -74,7 +74,7 @@ class Writer:
         while (batch := self._batches.get()) is not _STOP:
             if batch is _REOPEN:
                 self._is_stale = True
-                self._attempt(self._open_if_stale)
+                self._note(self._attempt(self._open_if_stale))
             else:
                 self._append(batch)
                 self._done += len(batch)
@@ -94,23 +94,23 @@ class Writer:
             while unwritten:
                 unwritten = unwritten[self._write(unwritten) :]
 
-        if not self._attempt(write):
+        trouble = self._attempt(write)
+        if unwritten:
             self.lost += bytes(unwritten).count(b"\n")
             written = len(batch) - len(unwritten)
             self._cut = self._cut or (written > 0 and batch[written - 1 : written] != b"\n")
             # A pipe's reader may come back, a directory may be made again: the next batch opens anew.
             self._close()
             self._is_stale = True
+        self._note(trouble)
 
-    def _attempt(self, action: Callable[[], None]) -> bool:
+    def _attempt(self, action: Callable[[], None]) -> str:
+        """Return what went wrong; a file that could not be opened anew still is wrong while the old one serves."""
         try:
             action()
         except OSError as failure:
-            self._note(failure.strerror or str(failure))
-            return False
-        if not self._is_stale:
-            self._note("")
-        return True
+            return failure.strerror or str(failure)
+        return self.trouble if self._is_stale else ""
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble:
