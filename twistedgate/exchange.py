@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from twistedgate.http.hops import Peer
 
 if TYPE_CHECKING:
     from twistedgate.http.message import Request, Response
     from twistedgate.pipeline import Pipeline
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end of a downstream connection, and how it came in."""
-
-    address: str
-    """The peer's IP address, or ``unix:`` for a unix socket."""
-    port: int
-    """The listener's port, as ``X-Forwarded-Port`` tells it; 0 for a unix socket."""
-    scheme: str
-    """``http`` or ``https``: what the client spoke to the listener."""
-    is_trusted: bool
-    """Whether ``trusted_proxies`` names the address."""
-    listener: str
-    """The listener's name."""
+    from twistedgate.runtime import TargetPort
 
 
 class Exchange:
     """One request on its way through the gateway.
 
-    Times are monotonic seconds, ``opened`` is wall-clock seconds.  ``client`` is the address of the
-    client as believed: the peer's, or what a trusted proxy said.
+    Times are monotonic seconds, ``opened`` is wall-clock seconds; ``first_byte`` is 0 until an upstream answered.
+    ``client`` is the address of the client as believed: the peer's, or what a trusted proxy said.  ``request`` is
+    ``None`` where what came could not be understood.  What was counted in for the exchange, and must be counted out
+    on every way out, is in ``entered`` (policies) and ``holds_...``.
     """
 
     __slots__ = (
@@ -40,9 +29,14 @@ class Exchange:
         "client",
         "connect_seconds",
         "consumer",
+        "entered",
         "finished",
         "first_byte",
         "groups",
+        "holds_gate",
+        "holds_target",
+        "holds_upstream",
+        "interim",
         "opened",
         "peer",
         "pipeline",
@@ -57,8 +51,12 @@ class Exchange:
         "upstream",
     )
 
-    def __init__(self, request: Request, peer: Peer, request_id: str, started: float, opened: float) -> None:
-        self.request = request
+    request: Request
+
+    def __init__(
+        self, request: Request | None, peer: Peer, request_id: str, started: float, opened: float
+    ) -> None:
+        self.request = request  # type: ignore[assignment]
         self.peer = peer
         self.request_id = request_id
         self.started = started
@@ -79,6 +77,12 @@ class Exchange:
         self.connect_seconds = 0.0
         self.first_byte = 0.0
         self.finished = 0.0
+        self.entered = 0
+        self.holds_gate = False
+        self.holds_upstream = False
+        self.holds_target: TargetPort | None = None
+        self.interim: Callable[[Response], None] | None = None
+        """Sends an interim response (1xx) on; set while the client may still get one."""
 
     @property
     def route(self) -> str:

@@ -15,6 +15,9 @@ class TargetPort(Protocol):
     """One address of an upstream, as an action sees it."""
 
     name: str
+    """``HOST:PORT``, as the configuration and the log have it."""
+    authority: bytes
+    """Its own Host."""
 
 
 class UpstreamPort(Protocol):

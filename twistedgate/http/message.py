@@ -39,7 +39,27 @@ class BodySource(Protocol):
         """Deliver again."""
 
     def abandon(self) -> None:
-        """Nobody wants the rest: the connection that it comes on is closed."""
+        """Nobody wants the rest."""
+
+
+class RequestBody(BodySource, Protocol):
+    """The body of a request, which can be delivered anew while all of it that came is still held."""
+
+    is_complete: bool
+    """Whether its end has come."""
+
+    @property
+    def can_replay(self) -> bool:
+        """Whether ``attach`` can still begin with the first byte."""
+
+    def detach(self) -> None:
+        """The sink takes no more; another may be attached while ``can_replay``."""
+
+    def bound(self, size: int) -> None:
+        """Refuse (413) more than ``size`` bytes from now on, 0 for no limit; raises if more is here already."""
+
+    async def read(self) -> bytes:
+        """Return the whole body; only for one that is bounded."""
 
 
 CHUNKED = -1
@@ -75,7 +95,7 @@ class Request:
         self.target = target
         self.headers = headers
         self.length = 0
-        self.body: bytes | BodySource = b""
+        self.body: bytes | RequestBody = b""
         self.is_http10 = False
         self.keep_alive = True
         self.expects_continue = False
@@ -91,10 +111,11 @@ class Response:
 
     ``length`` is the length of ``body`` in bytes, ``CHUNKED`` or ``UNTIL_CLOSE`` as the upstream framed
     it; the head that goes to the client is framed anew.  ``reason`` is the machine word of a refusal
-    (a key of ``errors.TITLES``), empty for an answer of an upstream or an action.
+    (a key of ``errors.TITLES``), empty for an answer of an upstream or an action.  ``closes`` ends the client's
+    connection after it; ``tunnel`` is the upstream's side of a connection that both have agreed to upgrade.
     """
 
-    __slots__ = ("body", "closes", "headers", "length", "phrase", "reason", "status")
+    __slots__ = ("body", "closes", "headers", "length", "phrase", "reason", "status", "tunnel")
 
     def __init__(
         self, status: int, headers: Headers | None = None, body: bytes | BodySource = b"", *, reason: str = ""
@@ -106,6 +127,7 @@ class Response:
         self.length = len(body) if isinstance(body, bytes) else CHUNKED
         self.reason = reason
         self.closes = False
+        self.tunnel: object | None = None
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>".replace(" >", ">")

@@ -1,0 +1,92 @@
+"""How many connections this process holds, and when it stops accepting more.
+
+Twisted alone accepts and closes when descriptors run out.  Here accepting pauses before that, at ``max_connections`` or
+at nine tenths of the descriptors, and goes on when a connection has ended; what waits meanwhile waits in the kernel's
+queue.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.logger import Logger
+
+DESCRIPTORS_USED = 0.9
+"""The share of the descriptors that connections may take; the rest is for logs, probes, names and the operator."""
+
+_log = Logger()
+
+
+class Accepting(Protocol):
+    """Something that accepts connections."""
+
+    def pause_accepting(self) -> None:
+        """Accept no more for now."""
+
+    def resume_accepting(self) -> None:
+        """Accept again."""
+
+
+class Capacity:
+    """The connections of all listeners of one process."""
+
+    def __init__(self, descriptors: int, upstream_connections: Callable[[], int]) -> None:
+        """``descriptors`` is the limit of the process; ``upstream_connections`` counts those to targets."""
+        self._most = int(descriptors * DESCRIPTORS_USED)
+        self._upstream_connections = upstream_connections
+        self._listeners: list[Accepting] = []
+        self._by_address: Counter[str] = Counter()
+        self.max_connections = self._most
+        self.max_per_address = 0
+        self.open_count = 0
+        self.is_paused = False
+
+    def add(self, listener: Accepting) -> None:
+        """Mind a listener."""
+        self._listeners.append(listener)
+        if self.is_paused:
+            listener.pause_accepting()
+
+    def remove(self, listener: Accepting) -> None:
+        """Forget a listener."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def admit(self, address: str) -> bool:
+        """Count a new connection; ``False`` if its address has its share already."""
+        if self.max_per_address and self._by_address[address] >= self.max_per_address:
+            return False
+        self.open_count += 1
+        self._by_address[address] += 1
+        self.check()
+        return True
+
+    def leave(self, address: str) -> None:
+        """Count a connection out."""
+        self.open_count -= 1
+        self._by_address[address] -= 1
+        if self._by_address[address] <= 0:
+            del self._by_address[address]
+        if self.is_paused:
+            self.check()
+
+    def check(self) -> None:
+        """Pause or resume accepting."""
+        is_full = (
+            self.open_count >= self.max_connections
+            or self.open_count + self._upstream_connections() >= self._most
+        )
+        if is_full == self.is_paused:
+            return
+        self.is_paused = is_full
+        if is_full:
+            _log.warn("accepting pauses: {count} connections are open", count=self.open_count)
+        else:
+            _log.info("accepting goes on: {count} connections are open", count=self.open_count)
+        for listener in self._listeners:
+            if is_full:
+                listener.pause_accepting()
+            else:
+                listener.resume_accepting()

@@ -1,0 +1,177 @@
+"""A bound address: accepts connections, gives each what it needs, sweeps their deadlines, drains them.
+
+One sweep looks at all connections of a listener, instead of a timer for each request.  A reload changes a listener's
+options in place; connections that are open keep what they were accepted with, except for the gateway that serves their
+next request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from twistedgate.config.model import ListenerConfig
+from twistedgate.downstream.capacity import Capacity
+from twistedgate.downstream.connection import Connection
+from twistedgate.gateway import Gateway
+from twistedgate.http.hops import Forwarder, Peer
+from twistedgate.net.binding import Binding, bind
+from twistedgate.wire.codec import HeadLimits
+
+
+class RequestIds:
+    """Ids that no two requests share: a random prefix for the process, a counter behind it."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._count = 0
+
+    def make(self) -> str:
+        """Return a new id."""
+        self._count = count = self._count + 1
+        return f"{self._prefix}-{count:x}"
+
+
+class Calendar:
+    """The Date header, written once a second (RFC 9110 section 6.6.1)."""
+
+    def __init__(self, wall_clock: Callable[[], float]) -> None:
+        self._wall_clock = wall_clock
+        self._second = 0
+        self._text = b""
+
+    def date(self) -> bytes:
+        """Return the value for now."""
+        second = int(self._wall_clock())
+        if second != self._second:
+            self._second = second
+            self._text = formatdate(second, usegmt=True).encode("ascii")
+        return self._text
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class _Certificate:
+    """The TLS settings of a listener, which a reload may replace."""
+
+    def __init__(self, creator: Any) -> None:
+        self.creator = creator
+
+    def serverConnectionForTLS(self, protocol: Any) -> Any:
+        """Return a connection with the settings of now."""
+        return self.creator.serverConnectionForTLS(protocol)
+
+
+class Listener(Factory):
+    """A listener of ``serve = proxy``."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        config: ListenerConfig,
+        gateway: Gateway,
+        forwarder: Forwarder,
+        capacity: Capacity,
+        request_ids: RequestIds,
+    ) -> None:
+        self.config = config
+        self.gateway = gateway
+        self.forwarder = forwarder
+        self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
+        self.is_draining = False
+        self.connections: set[Connection] = set()
+        self.now = time.monotonic
+        self.wall_clock = time.time
+        self.make_request_id = request_ids.make
+        self.date = Calendar(time.time).date
+        self._capacity = capacity
+        self._binding: Binding | None = None
+        self._certificate: _Certificate | None = None
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.config.name} connections={len(self.connections)}>"
+
+    def configure(self, config: ListenerConfig, tls_creator: Any) -> None:
+        """Take new options; ``tls_creator`` makes the TLS of new connections, ``None`` for plain TCP."""
+        self.config = config
+        self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
+        if self._certificate is not None:
+            self._certificate.creator = tls_creator
+
+    def listen(self, reactor: Any, tls_creator: Any) -> str:
+        """Bind, and return the address as it can be connected to; raises ``CannotListenError``."""
+        factory: Any = self
+        if tls_creator is not None:
+            self._certificate = _Certificate(tls_creator)
+            factory = TLSMemoryBIOFactory(self._certificate, False, self)
+            factory.noisy = False
+        self._binding = bind(reactor, self.config, factory)
+        self._capacity.add(self)
+        return self._binding.address
+
+    def buildProtocol(self, addr: IAddress | None) -> Connection | None:
+        """Accept a connection, unless its address has its share."""
+        binding = self._binding
+        address: str = getattr(addr, "host", "") or "unix:"
+        if binding is None or not self._capacity.admit(address):
+            return None
+        peer = Peer(
+            address=address,
+            port=binding.port,
+            scheme="http" if self._certificate is None else "https",
+            is_trusted=self.forwarder.is_trusted(address),
+            listener=self.config.name,
+        )
+        connection = Connection(self, peer)
+        self.connections.add(connection)
+        return connection
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self._capacity.leave(connection.peer.address)
+
+    def pause_accepting(self) -> None:
+        """Leave new connections in the kernel's queue."""
+        if self._binding is not None:
+            self._binding.port_object.stopReading()
+
+    def resume_accepting(self) -> None:
+        """Accept again."""
+        if self._binding is not None:
+            self._binding.port_object.startReading()
+
+    def sweep(self, now: float) -> None:
+        """End what has taken too long."""
+        for connection in list(self.connections):
+            connection.sweep(now)
+
+    def stop_accepting(self) -> Deferred[None]:
+        """Close the address; connections stay."""
+        binding, self._binding = self._binding, None
+        self._capacity.remove(self)
+        if binding is None:
+            done: Deferred[None] = Deferred()
+            done.callback(None)
+            return done
+        return binding.stop()
+
+    def drain(self) -> None:
+        """Close what is idle; every other connection ends with the answer under way."""
+        self.is_draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    def abort(self) -> None:
+        """Cut every connection that is left."""
+        for connection in list(self.connections):
+            connection.abort()

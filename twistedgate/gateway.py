@@ -1,0 +1,125 @@
+"""The gateway: an immutable snapshot of a configuration, and the line that every exchange goes through.
+
+Read ``Gateway.serve`` first: match, admit, answer, dress, reply, finish.  A reload makes a new ``Gateway`` aside and
+swaps one reference; exchanges under way keep the one they began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from twisted.logger import Logger
+
+from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
+from twistedgate.exchange import Exchange
+from twistedgate.http.message import Response
+from twistedgate.pipeline import Pipeline
+from twistedgate.problem import complete, from_failure, from_refusal, refuse
+from twistedgate.routing.table import Miss, RouteTable
+from twistedgate.wire.framing import ALLOW
+
+_log = Logger()
+
+
+class ClientPort(Protocol):
+    """The client of one exchange, as the line sees it."""
+
+    def reply(self, exchange: Exchange, response: Response) -> Awaitable[None] | None:
+        """Send the head now and the body by relay; wait for what is returned, if anything."""
+
+    def abort(self) -> None:
+        """Cut the connection: what was sent must not be taken for whole."""
+
+
+class Gateway:
+    """Routes, and who observes what was answered."""
+
+    def __init__(
+        self,
+        routes: RouteTable[Pipeline],
+        observe: Callable[[Exchange], None],
+        now: Callable[[], float],
+    ) -> None:
+        """``observe`` is called with every exchange that ended; ``now`` gives monotonic seconds."""
+        self.routes = routes
+        self._observe = observe
+        self._now = now
+
+    async def serve(self, exchange: Exchange, client: ClientPort) -> None:
+        """Take one exchange through the line; whatever happens, it is finished and observed."""
+        try:
+            try:
+                response = await self._answer(exchange)
+            except UpstreamFailure as failure:
+                response = from_failure(failure)
+            except Refusal as refusal:
+                response = from_refusal(refusal)
+            except Exception:
+                _log.failure("exchange {id} failed", id=exchange.request_id)
+                response = refuse(500, "internal")
+            pipeline = exchange.pipeline
+            if pipeline is not None and pipeline.dresses:
+                response = await self._dress(pipeline, exchange, response)
+            self._note(exchange, response)
+            waiting = client.reply(exchange, response)
+            if waiting is not None:
+                await waiting
+        except ClientGone:
+            exchange.reason = exchange.reason or "client-gone"
+        except (Refusal, UpstreamFailure) as error:
+            # the head is out: all that is left is not to let half an answer look like a whole one
+            exchange.reason = error.reason
+            client.abort()
+        finally:
+            self._finish(exchange)
+
+    def refuse(self, exchange: Exchange, refusal: Refusal, client: ClientPort) -> None:
+        """Answer what could not be understood, or what was refused before the line began."""
+        response = from_refusal(refusal)
+        self._note(exchange, response)
+        client.reply(exchange, response)
+        self._finish(exchange)
+
+    async def _answer(self, exchange: Exchange) -> Response:
+        request = exchange.request
+        target = request.target
+        if target.path == "*":
+            response = Response(204)
+            response.headers.add(b"Allow", ALLOW)
+            return response
+        found = self.routes.match(request.method, target.host, target.path, request.headers)
+        if isinstance(found, Miss):
+            return _refuse_miss(found)
+        exchange.pipeline = found
+        return await found.answer(exchange)
+
+    async def _dress(self, pipeline: Pipeline, exchange: Exchange, response: Response) -> Response:
+        try:
+            await pipeline.dress(exchange, response)
+        except Exception:
+            _log.failure("a policy failed on the response of exchange {id}", id=exchange.request_id)
+            if not isinstance(response.body, bytes):
+                response.body.abandon()
+            response = refuse(500, "internal")
+        return response
+
+    def _note(self, exchange: Exchange, response: Response) -> None:
+        if response.reason:
+            complete(response, exchange)
+            exchange.reason = response.reason
+        exchange.status = response.status
+        exchange.response = response
+
+    def _finish(self, exchange: Exchange) -> None:
+        if exchange.pipeline is not None:
+            exchange.pipeline.finish(exchange)
+        exchange.finished = self._now()
+        self._observe(exchange)
+
+
+def _refuse_miss(miss: Miss) -> Response:
+    if not miss.allowed:
+        return refuse(404, "no-route")
+    allow = ", ".join(miss.allowed).encode("ascii")
+    return refuse(405, "method-not-allowed", fields=((b"Allow", allow),))

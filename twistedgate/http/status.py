@@ -1,0 +1,22 @@
+"""Status codes and their phrases (RFC 9110 section 15), and the status lines made of them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+PHRASES: dict[int, bytes] = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+PHRASES[413] = b"Content Too Large"
+PHRASES[422] = b"Unprocessable Content"
+
+_MAX_LINES = 512
+_lines: dict[tuple[int, bytes], bytes] = {}
+
+
+def status_line(status: int, phrase: bytes = b"") -> bytes:
+    """Return ``HTTP/1.1 STATUS PHRASE`` with its CRLF; an upstream's own phrase is kept."""
+    line = _lines.get((status, phrase))
+    if line is None:
+        line = b"HTTP/1.1 %d %b\r\n" % (status, phrase or PHRASES.get(status, b""))
+        if len(_lines) < _MAX_LINES:
+            _lines[status, phrase] = line
+    return line

@@ -1,0 +1,62 @@
+"""Opening a listener's address, with the options that accepted sockets inherit from it."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+
+from twistedgate.config.model import ListenerConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An open address."""
+
+    port_object: Any
+    """Twisted's ``IListeningPort``."""
+    address: str
+    """As it can be connected to, such as ``tcp:127.0.0.1:8080``."""
+    port: int
+    """The port's number, 0 for a unix socket."""
+
+    def stop(self) -> Deferred[None]:
+        """Close it."""
+        return maybeDeferred(self.port_object.stopListening)
+
+
+def bind(reactor: Any, config: ListenerConfig, factory: Any) -> Binding:
+    """Open the address of ``config``; raises ``CannotListenError``."""
+    endpoint = config.endpoint
+    if endpoint.scheme == "unix":
+        port = reactor.listenUNIX(
+            endpoint.path, factory, backlog=config.backlog, mode=config.mode, wantPID=True
+        )
+    elif endpoint.scheme == "systemd":
+        port = _adopt(reactor, endpoint.text, factory)
+    else:
+        interface = endpoint.interface or ("::" if endpoint.scheme == "tcp6" else "")
+        port = reactor.listenTCP(endpoint.port, factory, config.backlog, interface)
+    host = port.getHost()
+    number: int = getattr(host, "port", 0)
+    if not number:
+        return Binding(port, f"unix:{endpoint.path or config.endpoint.text}", 0)
+    # inherited by every socket that is accepted: no system calls for each connection
+    port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    shown = f"[{host.host}]" if ":" in host.host else host.host
+    return Binding(port, f"tcp:{shown}:{number}", number)
+
+
+def _adopt(reactor: Any, text: str, factory: Any) -> Any:
+    """Take a socket that systemd opened; it is there at once, or never."""
+    ports: list[Any] = []
+    failures: list[Any] = []
+    serverFromString(reactor, text).listen(factory).addCallbacks(ports.append, failures.append)
+    if not ports:
+        raise CannotListenError("systemd", text, failures[0].value if failures else OSError("no such socket"))
+    return ports[0]

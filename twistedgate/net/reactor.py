@@ -1,0 +1,125 @@
+"""Twisted's epoll reactor with eager transports and a lean way to dispatch reads.
+
+What differs from the stock reactor: TCP transports are those of ``net.transport``; a plain read of one of them is not
+wrapped in a log context (6 of 33 microseconds a request); a paused connection can stay watched for its peer's leaving
+(EPOLLRDHUP); one poll asks for a bounded number of events.  Everything else is inherited.
+"""
+
+from __future__ import annotations
+
+import errno
+from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from typing import Any
+
+from twisted.internet import main
+from twisted.internet.epollreactor import EPollReactor
+from twisted.python import log
+
+from twistedgate.net.transport import EagerConnector, EagerPort
+
+_MAX_EVENTS = 1024
+"""Events taken in one turn; the stock reactor allocates room for every descriptor in every turn."""
+
+
+class LeanEPollReactor(EPollReactor):
+    """An ``EPollReactor`` for a proxy."""
+
+    def __init__(self) -> None:
+        self._paused: set[int] = set()
+        super().__init__()
+
+    def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        """Listen with eager transports."""
+        listening = EagerPort(port, factory, backlog, interface, self)
+        listening.startListening()
+        return listening
+
+    def connectTCP(
+        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
+    ) -> Any:
+        """Connect with an eager transport."""
+        connector = EagerConnector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
+        """Listen on a socket that another process opened."""
+        port = EagerPort._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        port.startListening()
+        return port
+
+    def pauseReader(self, reader: Any) -> None:
+        """Read no more from ``reader``, but tell it when its peer closes."""
+        fd = reader.fileno()
+        if fd in self._reads:
+            self._poller.modify(fd, EPOLLRDHUP | (EPOLLOUT if fd in self._writes else 0))
+            self._reads.remove(fd)
+            self._paused.add(fd)
+
+    def _add(
+        self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int
+    ) -> None:
+        fd = xer.fileno()
+        if fd not in self._paused:
+            super()._add(xer, primary, other, selectables, event, antievent)
+        elif fd not in primary:
+            if event == EPOLLIN:
+                self._paused.remove(fd)
+                self._poller.modify(fd, EPOLLIN | (EPOLLOUT if fd in other else 0))
+            else:
+                self._poller.modify(fd, EPOLLRDHUP | EPOLLOUT)
+            primary.add(fd)
+
+    def _remove(
+        self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int
+    ) -> None:
+        fd = xer.fileno()
+        if fd not in self._paused:
+            super()._remove(xer, primary, other, selectables, event, antievent)
+        elif event == EPOLLIN:
+            self._paused.remove(fd)
+            if fd in other:
+                self._poller.modify(fd, EPOLLOUT)
+            else:
+                del selectables[fd]
+                self._poller.unregister(fd)
+        elif fd in primary:
+            self._poller.modify(fd, EPOLLRDHUP)
+            primary.remove(fd)
+
+    def doPoll(self, timeout: float | None) -> None:
+        """Wait for events and dispatch them."""
+        selectables = self._selectables
+        try:
+            events = self._poller.poll(
+                -1 if timeout is None else timeout, min(len(selectables) or 1, _MAX_EVENTS)
+            )
+        except OSError as error:
+            if error.errno == errno.EINTR:
+                return
+            raise
+        for fd, event in events:
+            selectable = selectables.get(fd)
+            if selectable is None:
+                continue
+            if event == EPOLLIN and getattr(selectable, "is_lean", False):
+                try:
+                    why = selectable.doRead()
+                except Exception:
+                    log.err()
+                    why = main.CONNECTION_LOST
+                if why:
+                    self._disconnectSelectable(selectable, why, True)
+            elif fd in self._paused and event & EPOLLRDHUP:
+                self._disconnectSelectable(selectable, main.CONNECTION_DONE, False)
+            else:
+                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+
+    doIteration = doPoll
+
+
+def install() -> LeanEPollReactor:
+    """Make this the process' reactor; raises if another is installed already."""
+    reactor = LeanEPollReactor()
+    main.installReactor(reactor)
+    return reactor

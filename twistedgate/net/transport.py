@@ -1,0 +1,110 @@
+"""Twisted's TCP transports, writing at once where nothing is queued.
+
+Stock transports only queue what is written, ask epoll for a write event and send in the next turn of the reactor:
+two ``epoll_ctl`` and one more wake-up for every message.  Here the socket is tried first.  An error of that attempt is
+never acted upon inside ``write``: the bytes are queued, and the reactor reports what is wrong with the socket.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet import tcp
+
+
+class _Eager(tcp.Connection):
+    """What both kinds of transport share."""
+
+    is_lean = True
+    """Plain reads are dispatched without a log context (``net.reactor``)."""
+
+    watches_leaving = False
+    """Whether a peer that closes while reading is paused counts as gone."""
+
+    written = 0
+    """Bytes that the kernel took out of the queue, a measure of progress for whoever watches a slow peer."""
+
+    def write(self, piece: bytes) -> None:  # type: ignore[override]
+        """Send at once what the kernel takes; queue the rest."""
+        if self.dataBuffer or self._tempDataLen or self.TLS or not self.connected or self._writeDisconnected:
+            super().write(piece)
+            return
+        try:
+            sent = self.socket.send(piece)
+        except OSError:
+            sent = 0
+        if sent < len(piece):
+            super().write(piece[sent:] if sent else piece)
+
+    def writeSequence(self, pieces: Any) -> None:
+        """Send several pieces as one."""
+        self.write(b"".join(pieces))
+
+    def writeSomeData(self, piece: bytes) -> Any:
+        """Send from the queue, counting."""
+        sent = tcp.Connection.writeSomeData(self, piece)
+        if type(sent) is int:
+            self.written += sent
+        return sent
+
+    @property
+    def queued(self) -> int:
+        """Bytes that were written and that the kernel has not taken yet."""
+        size: int = len(self.dataBuffer) - self.offset + self._tempDataLen
+        return size
+
+    def pauseProducing(self) -> None:
+        """Stop reading; a watched peer that leaves is noticed all the same."""
+        if self.watches_leaving and self.connected and not self.disconnecting:
+            self.reactor.pauseReader(self)
+        else:
+            self.stopReading()
+
+
+class EagerServer(_Eager, tcp.Server):
+    """An accepted connection."""
+
+    watches_leaving = True
+
+
+class EagerClient(_Eager, tcp.Client):
+    """A connection of our own making."""
+
+
+class EagerPort(tcp.Port):
+    """A listening socket whose connections are eager."""
+
+    transport = EagerServer
+
+
+class EagerConnector(tcp.Connector):
+    """Connects by an eager transport."""
+
+    def _makeTransport(self) -> tcp.Client:
+        return EagerClient(self.host, self.port, self.bindAddress, self, self.reactor)
+
+
+def lowest(transport: Any) -> Any:
+    """Return the transport under layers of TLS."""
+    below = getattr(transport, "transport", None)
+    while below is not None:
+        transport = below
+        below = getattr(transport, "transport", None)
+    return transport
+
+
+def queued(transport: Any) -> int:
+    """Return the bytes that wait for the kernel; 0 where a foreign transport does not tell."""
+    size: int = getattr(lowest(transport), "queued", 0)
+    return size
+
+
+def written(transport: Any) -> int:
+    """Return a number that grows when a queue empties."""
+    size: int = getattr(lowest(transport), "written", 0)
+    return size
+
+
+def set_read_size(transport: Any, size: int) -> None:
+    """Read up to ``size`` bytes at a time from now on."""
+    lowest(transport).bufferSize = size

@@ -1,0 +1,124 @@
+"""One route, compiled: its bounds, the hooks of its policies in order, its action.
+
+Hooks that a policy does not override are dropped when the pipeline is made, and only a hook that waits costs an
+await.  Requests run through the policies by stage, responses in reverse; whatever was entered is finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from twisted.logger import Logger
+
+from twistedgate.action import Action
+from twistedgate.config.model import RouteConfig
+from twistedgate.exchange import Exchange
+from twistedgate.http.message import Response
+from twistedgate.limiting.gate import Gate
+from twistedgate.policy import Policy
+from twistedgate.problem import refuse
+
+_log = Logger()
+
+
+def _overrides(policy: Policy, hook: str) -> bool:
+    return getattr(type(policy), hook) is not getattr(Policy, hook)
+
+
+class Pipeline:
+    """One route's policies and action."""
+
+    __slots__ = (
+        "_action",
+        "_admits",
+        "_dresses",
+        "_finishes",
+        "_gate",
+        "_keeps_encoded_slashes",
+        "_max_body",
+        "_needs_body",
+        "name",
+        "policies",
+        "route",
+        "timeout",
+    )
+
+    def __init__(self, route: RouteConfig, policies: Sequence[Policy], action: Action, gate: Gate) -> None:
+        """``policies`` in the order of the configuration; the stages are put in order here."""
+        ordered = sorted(policies, key=lambda policy: policy.stage)
+        self.name = route.name
+        self.route = route
+        self.policies = tuple(ordered)
+        self.timeout = route.timeout
+        self._action = action
+        self._gate = gate
+        self._max_body = route.max_body
+        self._keeps_encoded_slashes = route.encoded_slashes == "keep"
+        self._needs_body = any(policy.needs_request_body for policy in ordered)
+        self._admits: list[tuple[int, Callable[[Exchange], Any]]] = [
+            (place, policy.on_request)
+            for place, policy in enumerate(ordered, 1)
+            if _overrides(policy, "on_request")
+        ]
+        self._dresses: list[Callable[[Exchange, Response], Awaitable[None] | None]] = [
+            policy.on_response for policy in reversed(ordered) if _overrides(policy, "on_response")
+        ]
+        self._finishes: list[tuple[int, Callable[[Exchange], None]]] = [
+            (place, policy.on_finish)
+            for place, policy in enumerate(ordered, 1)
+            if _overrides(policy, "on_finish")
+        ]
+
+    async def answer(self, exchange: Exchange) -> Response:
+        """Let the policies admit the exchange, then let the action answer it."""
+        request = exchange.request
+        if request.target.has_encoded_slash and not self._keeps_encoded_slashes:
+            return refuse(400, "bad-path")
+        if request.length:
+            self._bound_body(exchange)
+        if not self._gate.enter():
+            return refuse(503, "too-many")
+        exchange.holds_gate = True
+        if self._needs_body and not isinstance(request.body, bytes):
+            request.body = await request.body.read()
+            request.length = len(request.body)
+        for place, admit in self._admits:
+            exchange.entered = place
+            answer = admit(exchange)
+            if answer is not None and not isinstance(answer, Response):
+                answer = await answer
+            if answer is not None:
+                return answer
+        exchange.entered = len(self.policies)
+        return await self._action.answer(exchange)
+
+    def _bound_body(self, exchange: Exchange) -> None:
+        body = exchange.request.body
+        if not isinstance(body, bytes):
+            body.bound(self._max_body)
+
+    async def dress(self, exchange: Exchange, response: Response) -> None:
+        """Let the policies change the response; one that fails is logged and passed over."""
+        for hook in self._dresses:
+            waiting = hook(exchange, response)
+            if waiting is not None:
+                await waiting
+
+    @property
+    def dresses(self) -> bool:
+        """Whether any policy looks at responses."""
+        return bool(self._dresses)
+
+    def finish(self, exchange: Exchange) -> None:
+        """Give everything back; no failure of one policy keeps another from it."""
+        self._action.finish(exchange)
+        if exchange.holds_gate:
+            exchange.holds_gate = False
+            self._gate.leave()
+        for place, hook in self._finishes:
+            if place <= exchange.entered:
+                try:
+                    hook(exchange)
+                except Exception:
+                    _log.failure("a policy of route {route} failed in on_finish", route=self.name)

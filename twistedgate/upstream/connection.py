@@ -1,0 +1,522 @@
+"""One connection to a target: one exchange at a time, its request out, its answer in.
+
+Rules
+- A request is one write where its body is here already.  The answer's head wakes the line; a body that came with it
+  is given as ``bytes``, a longer one as a source with back-pressure.
+- The connection is lent again only after an answer that was complete, kept alive, followed by nothing, and given to a
+  request that was sent to its end (RFC 9112 sections 9.3 and 11.1); otherwise it is closed.
+- What an upstream does wrong before its head is out is a failure of that reason; after it, the client's connection
+  is cut by whoever takes the body.
+
+Raw callbacks live here; what waits for them is in ``upstream``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from typing import Protocol as Port
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
+from twisted.internet.protocol import Protocol
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twistedgate.errors import BadMessage, UpstreamFailure
+from twistedgate.exchange import Exchange
+from twistedgate.http.headers import Headers
+from twistedgate.http.message import CHUNKED, BodySink, Response
+from twistedgate.net.task import Signal
+from twistedgate.net.transport import queued, set_read_size
+from twistedgate.net.tunnel import Tunnel
+from twistedgate.upstream.target import Target
+from twistedgate.wire.body import BodyReader, UntilCloseReader, make_reader
+from twistedgate.wire.codec import HeadLimits, ResponseCodec
+from twistedgate.wire.framing import ResponseFraming
+from twistedgate.wire.serialise import NO_FRAMING, chunk, last_chunk
+
+NEVER = float("inf")
+
+MAX_INTERIM = 16
+"""Interim responses (1xx) in one exchange; more is a flood, not a hint."""
+
+LARGE_BODY = 256 * 1024
+"""Bytes read at a time of a body that is known to be large: half the time of Twisted's own 64 KiB."""
+
+USUAL_READ = 64 * 1024
+"""Bytes read at a time otherwise (Twisted's own)."""
+
+_WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+
+_log = Logger()
+
+
+class Lender(Port):
+    """Where a connection comes from and goes back to."""
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Take an idle connection."""
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """The connection is gone."""
+
+
+class StaleConnection(UpstreamFailure):
+    """A reused connection turned out to be closed before a byte of an answer; the pool's own affair."""
+
+
+class UpstreamBody:
+    """The body of an answer, delivered to one sink."""
+
+    __slots__ = ("_connection", "_held", "_sink")
+
+    def __init__(self, connection: UpstreamConnection, piece: bytes) -> None:
+        self._connection = connection
+        self._held = piece
+        self._sink: BodySink | None = None
+
+    def attach(self, sink: BodySink) -> None:
+        """Deliver what is held, then each piece as it arrives."""
+        held, self._held = self._held, b""
+        self._sink = sink
+        if held:
+            sink.receive(held)
+        self._connection.attached()
+
+    def pause(self) -> None:
+        """Stop reading from the target."""
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._connection.resume()
+
+    def abandon(self) -> None:
+        """Cut the connection to the target."""
+        self._sink = None
+        self._connection.abort()
+
+    def deliver(self, piece: bytes) -> None:
+        """Take a piece from the connection; one is held until a sink is there."""
+        if self._sink is not None:
+            self._sink.receive(piece)
+        else:
+            self._held += piece
+            self._connection.pause()
+
+    def finish(self, trailers: Headers | None) -> None:
+        """The body is complete."""
+        if self._sink is not None:
+            self._sink.finish(trailers)
+
+    def fail(self) -> None:
+        """The body was cut short."""
+        if self._sink is not None:
+            self._sink.fail()
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether somebody takes the body."""
+        return self._sink is not None
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
+class UpstreamConnection(Protocol):
+    """Speaks HTTP/1.1 to one target."""
+
+    transport: Any
+
+    def __init__(
+        self,
+        target: Target,
+        lender: Lender,
+        limits: HeadLimits,
+        timeouts: tuple[float, float],
+        now: Callable[[], float],
+    ) -> None:
+        """``timeouts`` are those for the head of an answer and between two pieces of its body, in seconds."""
+        self.target = target
+        self.deadline = NEVER
+        self.idle_since = 0.0
+        self.uses = 0
+        self.is_open = False
+        self.keep_alive_timeout: float | None = None
+        self.tunnel: Tunnel | None = None
+        self._lender = lender
+        self._limits = limits
+        self._response_timeout, self._read_timeout = timeouts
+        self._now = now
+        self._codec = ResponseCodec(limits)
+        self._exchange: Exchange | None = None
+        self._signal: Signal[Response] | None = None
+        self._opened: Callable[[], None] | None = None
+        self._head = b""
+        self._request_sent = True
+        self._chunks_request = False
+        self._keep_alive = False
+        self._interims = 0
+        self._reader: BodyReader | None = None
+        self._body: UpstreamBody | None = None
+        self._is_paused = False
+        self._reads_large = False
+
+    def __repr__(self) -> str:
+        state = "idle" if self._exchange is None else f"serving {self._exchange.request_id}"
+        return f"<UpstreamConnection {self.target.name} {state if self.is_open else 'closed'}>"
+
+    # what the reactor calls
+
+    def when_open(self, call: Callable[[], None]) -> None:
+        """Call ``call`` when the connection, TLS included, is made."""
+        self._opened = call
+
+    def connectionMade(self) -> None:
+        """The socket is connected."""
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
+        if self.target.config.scheme == "http":
+            self.handshakeCompleted()
+
+    def handshakeCompleted(self) -> None:
+        """The connection can be used."""
+        self.is_open = True
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened()
+
+    def dataReceived(self, piece: bytes) -> None:
+        """Take bytes of an answer."""
+        if self._reader is not None:
+            self._receive_body(piece)
+        elif self._signal is not None:
+            self._receive_head(piece)
+        elif self.tunnel is not None:
+            self.tunnel.receive(self, piece, self._now())
+        else:
+            # unsolicited: a target that takes its leave (408), or worse; it is nobody's answer
+            self.abort()
+
+    def readConnectionLost(self) -> None:
+        """The target sent all it had to send."""
+        if self.tunnel is not None:
+            self.tunnel.half_closed(self)
+        else:
+            self._ended(is_clean=True)
+            self.transport.abortConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close went out."""
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:
+        """The connection is gone."""
+        self.is_open = False
+        self._lender.forget(self)
+        if self.tunnel is not None:
+            self.tunnel.lost(self)
+        else:
+            self._ended(is_clean=False)
+
+    def pauseProducing(self) -> None:
+        """The target takes no more of a request for now."""
+        if self.tunnel is not None:
+            self.tunnel.pause(self)
+        elif self._exchange is not None and not isinstance(self._exchange.request.body, bytes):
+            self._exchange.request.body.pause()
+
+    def resumeProducing(self) -> None:
+        """The target takes more."""
+        if self.tunnel is not None:
+            self.tunnel.resume(self)
+        elif self._exchange is not None and not isinstance(self._exchange.request.body, bytes):
+            if not self._request_sent:
+                self.deadline = self._now() + self._read_timeout
+            self._exchange.request.body.resume()
+
+    def stopProducing(self) -> None:
+        """The transport is closing."""
+
+    # the request
+
+    def begin(self, exchange: Exchange, head: bytes) -> Signal[Response]:
+        """Send a request; the signal gives the head of the answer, or an ``UpstreamFailure``."""
+        self.uses += 1
+        self._exchange = exchange
+        self._interims = 0
+        signal = self._signal = Signal()
+        request = exchange.request
+        body = request.body
+        if isinstance(body, bytes):
+            self._request_sent = True
+            self.deadline = self._now() + self._response_timeout
+            self.transport.write(head + body if body else head)
+        else:
+            self._request_sent = False
+            self._chunks_request = request.length == CHUNKED
+            self._head = head
+            self.deadline = self._now() + self._read_timeout
+            body.attach(self)
+            if self._head:
+                head, self._head = self._head, b""
+                self.transport.write(head)
+        return signal
+
+    def receive(self, piece: bytes) -> None:
+        """Take a piece of the request's body."""
+        head, self._head = self._head, b""
+        self.deadline = self._now() + self._read_timeout
+        self.transport.write(head + (chunk(piece) if self._chunks_request else piece))
+
+    def finish(self, trailers: Headers | None) -> None:
+        """The request's body is complete; its trailers are not passed on."""
+        head, self._head = self._head, b""
+        end = last_chunk(None) if self._chunks_request else b""
+        self._request_sent = True
+        if self._signal is not None:
+            self.deadline = self._now() + self._response_timeout
+        if head or end:
+            self.transport.write(head + end)
+
+    def fail(self) -> None:
+        """The request's body will never be complete."""
+        self.abort()
+
+    # the answer
+
+    def _receive_head(self, piece: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        try:
+            framing = self._codec.receive(piece, exchange.request.method)
+            while framing is not None and framing.response.status < 200 and framing.response.status != 101:
+                self._receive_interim(exchange, framing)
+                framing = self._codec.receive(self._codec.rest, exchange.request.method)
+            if framing is not None:
+                self._receive_final(exchange, framing)
+        except BadMessage as error:
+            self._fail_head(UpstreamFailure(502, "bad-response", error.detail, wrote=True))
+
+    def _receive_interim(self, exchange: Exchange, framing: ResponseFraming) -> None:
+        self._interims += 1
+        if self._interims > MAX_INTERIM:
+            raise BadMessage(502, "bad-response", "too many interim responses")
+        if exchange.interim is not None:
+            exchange.interim(framing.response)
+
+    def _receive_final(self, exchange: Exchange, framing: ResponseFraming) -> None:
+        response = framing.response
+        exchange.first_byte = now = self._now()
+        rest = self._codec.rest
+        if response.status == 101:
+            self._upgrade(exchange, framing, rest, now)
+            return
+        self._keep_alive = framing.keep_alive
+        self.keep_alive_timeout = framing.keep_alive_timeout
+        if response.length:
+            reader = make_reader(response.length, 502, (self._limits.max_head, self._limits.max_headers))
+            piece = reader.receive(rest) if rest else b""
+            if not reader.is_complete or reader.trailers is not None:
+                self._begin_body(response, reader, piece, now)
+                return
+            response.body = piece
+            response.length = len(piece)
+            rest = reader.rest
+        elif exchange.request.method == "HEAD" or response.status == 304:
+            response.length = NO_FRAMING
+        signal, self._signal = self._signal, None
+        self._finish_exchange(rest)
+        if signal is not None:
+            signal.set(response)
+
+    def _begin_body(self, response: Response, reader: BodyReader, piece: bytes, now: float) -> None:
+        self._reader = reader
+        self._body = response.body = UpstreamBody(self, piece)
+        self.deadline = now + self._read_timeout
+        if response.length > USUAL_READ:
+            self._read_large()
+        signal, self._signal = self._signal, None
+        if signal is not None:
+            signal.set(response)
+
+    def _read_large(self) -> None:
+        self._reads_large = True
+        set_read_size(self.transport, LARGE_BODY)
+
+    def attached(self) -> None:
+        """A sink takes the body: go on, or end if it is complete already."""
+        reader = self._reader
+        if reader is None:
+            self._body_is_over()
+        elif reader.is_complete:
+            self._end_body(reader)
+        else:
+            self.resume()
+
+    def _body_is_over(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.fail()
+
+    def _receive_body(self, piece: bytes) -> None:
+        reader, body = self._reader, self._body
+        assert reader is not None and body is not None
+        self.deadline = self._now() + self._read_timeout
+        if not self._reads_large and len(piece) == USUAL_READ:
+            self._read_large()
+        try:
+            data = reader.receive(piece)
+        except BadMessage as error:
+            _log.warn(
+                "upstream target {target}: a body that is not valid: {detail}",
+                target=self.target.name,
+                detail=error.detail,
+            )
+            self._fail_body()
+            return
+        if data:
+            body.deliver(data)
+        if reader.is_complete and body.is_attached and self._reader is reader:
+            self._end_body(reader)
+
+    def _end_body(self, reader: BodyReader) -> None:
+        body, self._body = self._body, None
+        self._reader = None
+        trailers = reader.trailers
+        self._finish_exchange(reader.rest)
+        if body is not None:
+            body.finish(trailers)
+
+    def _finish_exchange(self, rest: bytes) -> None:
+        """The answer is complete: lend the connection again if nothing speaks against it."""
+        exchange, self._exchange = self._exchange, None
+        self.deadline = NEVER
+        if self._reads_large:
+            self._reads_large = False
+            set_read_size(self.transport, USUAL_READ)
+        if self._is_paused:
+            self.resume()
+            self.deadline = NEVER
+        if rest:
+            _log.warn("upstream target {target}: bytes after the end of an answer", target=self.target.name)
+        if self._request_sent and self._keep_alive and not rest and self.is_open:
+            self._lender.give_back(self)
+            return
+        if exchange is not None and not self._request_sent and not isinstance(exchange.request.body, bytes):
+            exchange.request.body.detach()
+        self.close()
+
+    # how it ends
+
+    def pause(self) -> None:
+        """Read no more for now; the time between two pieces does not run."""
+        if self.is_open and not self._is_paused:
+            self._is_paused = True
+            self.deadline = NEVER
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._is_paused:
+            self._is_paused = False
+            self.deadline = self._now() + self._read_timeout
+            if self.is_open:
+                self.transport.resumeProducing()
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed."""
+        self.deadline = NEVER
+        if self._signal is not None:
+            self._fail_head(UpstreamFailure(504, "response-timeout", wrote=True))
+        elif self._reader is not None:
+            if self._exchange is not None:
+                self._exchange.reason = "read-timeout"
+            self._fail_body()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close after what was written; an idle connection, or one that may not be lent again."""
+        self.is_open = False
+        self._lender.forget(self)
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Close at once; what was under way is nobody's any more."""
+        self._signal = None
+        self._reader = None
+        self._body = None
+        self._exchange = None
+        self._cut()
+
+    def _cut(self) -> None:
+        self.is_open = False
+        self.deadline = NEVER
+        self._lender.forget(self)
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def _fail_head(self, failure: UpstreamFailure) -> None:
+        signal, self._signal = self._signal, None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None and not isinstance(exchange.request.body, bytes):
+            exchange.request.body.detach()
+        self._cut()
+        if signal is not None:
+            signal.fail(failure)
+
+    def _fail_body(self) -> None:
+        body, self._body = self._body, None
+        exchange, self._exchange = self._exchange, None
+        self._reader = None
+        if exchange is not None and not exchange.reason:
+            exchange.reason = "truncated"
+        self._cut()
+        if body is not None:
+            if not body.is_attached:
+                # whoever attaches later is told then
+                self._body = body
+            body.fail()
+
+    def _ended(self, is_clean: bool) -> None:
+        """The target will send no more."""
+        if self._signal is not None:
+            wrote = queued(self.transport) == 0 or self.uses == 1
+            kind = UpstreamFailure
+            if self.uses > 1 and not self._codec.has_begun and not self._interims:
+                kind = StaleConnection
+            self._fail_head(kind(502, "reset", wrote=wrote))
+        elif isinstance(self._reader, UntilCloseReader) and is_clean:
+            self._reader.is_complete = True
+            self._keep_alive = False
+            if self._body is not None and self._body.is_attached:
+                self._end_body(self._reader)
+        elif self._reader is not None and not self._reader.is_complete:
+            self._fail_body()
+
+    def _upgrade(self, exchange: Exchange, framing: ResponseFraming, rest: bytes, now: float) -> None:
+        """Both sides agree to speak another protocol (RFC 9110 section 7.8, RFC 6455 section 4.2.2)."""
+        response = framing.response
+        key = exchange.request.headers.get(b"sec-websocket-key") or b""
+        digest = hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest()
+        if exchange.request.upgrade is None or framing.upgrade != exchange.request.upgrade:
+            raise BadMessage(502, "bad-response", "an upgrade that nobody asked for")
+        if response.headers.get_all(b"sec-websocket-accept") != [base64.b64encode(digest)]:
+            raise BadMessage(502, "bad-response", "its Sec-WebSocket-Accept")
+        response.tunnel = self
+        response.body = rest
+        response.length = NO_FRAMING
+        signal, self._signal = self._signal, None
+        self._exchange = None
+        self.deadline = NEVER
+        self.transport.pauseProducing()
+        if signal is not None:
+            signal.set(response)
+
+    def join(self, tunnel: Tunnel) -> None:
+        """Hand everything that comes from now on to ``tunnel``."""
+        self.tunnel = tunnel
+        self.transport.resumeProducing()

@@ -1,0 +1,208 @@
+"""Lends upstream connections: kept-alive ones, the last one used first, or new ones.
+
+Rules
+- An unsafe request gets no connection that has been idle for 2 s or more: the target may be closing it just now.
+- ``keepalive`` bounds the idle connections of all targets together; each is kept for ``keepalive_timeout``, or for less
+  if the target says so.
+- A connection that cannot be made within ``connect_timeout``, TLS included, is a failure of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import ClientFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
+
+from twistedgate.config.model import UpstreamConfig
+from twistedgate.errors import UpstreamFailure
+from twistedgate.net.task import Signal
+from twistedgate.upstream.connection import NEVER, UpstreamConnection
+from twistedgate.upstream.target import Target
+from twistedgate.wire.codec import HeadLimits
+
+UNSAFE_IDLE = 2.0
+"""Seconds after which an idle connection is not trusted with a request that must not be sent twice."""
+
+CLOSING_MARGIN = 1.0
+"""Seconds by which the pool gives up a connection before the target said it would."""
+
+MAX_RESPONSE_FIELDS = 200
+
+
+class _Connecting(ClientFactory):
+    """One attempt to connect."""
+
+    noisy = False
+
+    def __init__(self, pool: Pool, target: Target) -> None:
+        self._pool = pool
+        self._target = target
+        self._connection: UpstreamConnection | None = None
+        self._connector: Any = None
+        self._timeout: Any = None
+        self.signal: Signal[UpstreamConnection] = Signal()
+
+    def start(self) -> None:
+        """Begin to connect."""
+        pool = self._pool
+        factory: Any = self
+        creator = pool.tls_creator(self._target)
+        if creator is not None:
+            factory = TLSMemoryBIOFactory(creator, True, self)
+            factory.noisy = False
+        timeout = pool.config.connect_timeout
+        self._timeout = pool.reactor.callLater(timeout, self._expire)
+        self._connector = pool.reactor.connectTCP(
+            self._target.address, self._target.config.port, factory, timeout + 1
+        )
+
+    def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
+        """The socket is connected."""
+        connection = self._connection = self._pool.make_connection(self._target)
+        connection.when_open(self._opened)
+        return connection
+
+    def _opened(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        self._stop_timeout()
+        if self.signal.is_set:
+            # whoever wanted it has left meanwhile; the next one will want it
+            self._pool.give_back(connection)
+        else:
+            self.signal.set(connection)
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        """The socket could not be connected."""
+        self._stop_timeout()
+        if reason.check(ConnectTimeout):
+            self.signal.fail(UpstreamFailure(504, "connect-timeout"))
+        else:
+            self.signal.fail(UpstreamFailure(502, "connect-failed", reason.getErrorMessage()))
+
+    def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
+        """The connection is gone: a failure if it was never usable, as when TLS did not come about."""
+        self._stop_timeout()
+        self.signal.fail(UpstreamFailure(502, "connect-failed", reason.getErrorMessage()))
+
+    def _stop_timeout(self) -> None:
+        timeout, self._timeout = self._timeout, None
+        if timeout is not None and timeout.active():
+            timeout.cancel()
+
+    def _expire(self) -> None:
+        self._timeout = None
+        self.signal.fail(UpstreamFailure(504, "connect-timeout"))
+        if self._connection is not None:
+            self._connection.abort()
+        else:
+            self._connector.stopConnecting()
+
+
+class Pool:
+    """The connections of one upstream."""
+
+    def __init__(
+        self,
+        config: UpstreamConfig,
+        reactor: Any,
+        now: Callable[[], float],
+        tls_creator: Callable[[Target], Any],
+    ) -> None:
+        """``tls_creator`` gives the TLS settings for a target, ``None`` for plain TCP."""
+        self.config = config
+        self.reactor = reactor
+        self.tls_creator = tls_creator
+        self._now = now
+        self._limits = HeadLimits(max_head=config.max_head, max_headers=MAX_RESPONSE_FIELDS)
+        self._connections: set[UpstreamConnection] = set()
+        self._idle: dict[Target, list[UpstreamConnection]] = {}
+        self.idle_count = 0
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.config.name} open={len(self._connections)} idle={self.idle_count}>"
+
+    @property
+    def open_count(self) -> int:
+        """Connections that hold a descriptor."""
+        return len(self._connections)
+
+    def take(self, target: Target, is_safe: bool, now: float) -> UpstreamConnection | None:
+        """Lend the idle connection that was used last, if there is one that can be trusted."""
+        idle = self._idle.get(target)
+        if not idle:
+            return None
+        if not is_safe and now - idle[-1].idle_since >= UNSAFE_IDLE:
+            return None
+        self.idle_count -= 1
+        return idle.pop()
+
+    def connect(self, target: Target) -> Signal[UpstreamConnection]:
+        """Make a connection; the signal fails with ``UpstreamFailure``."""
+        connecting = _Connecting(self, target)
+        connecting.start()
+        return connecting.signal
+
+    def make_connection(self, target: Target) -> UpstreamConnection:
+        """Return the protocol for a new socket."""
+        timeouts = (self.config.response_timeout, self.config.read_timeout)
+        connection = UpstreamConnection(target, self, self._limits, timeouts, self._now)
+        self._connections.add(connection)
+        return connection
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Keep an idle connection, or close one that is too many."""
+        if self.idle_count >= self.config.keepalive or connection not in self._connections:
+            connection.close()
+            return
+        now = self._now()
+        keep = self.config.keepalive_timeout
+        if connection.keep_alive_timeout is not None:
+            keep = min(keep, max(connection.keep_alive_timeout - CLOSING_MARGIN, 0.0))
+        connection.idle_since = now
+        connection.deadline = now + keep
+        idle = self._idle.get(connection.target)
+        if idle is None:
+            idle = self._idle[connection.target] = []
+        idle.append(connection)
+        self.idle_count += 1
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """A connection is gone, idle or not."""
+        self._connections.discard(connection)
+        idle = self._idle.get(connection.target)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
+            self.idle_count -= 1
+
+    def sweep(self, now: float) -> None:
+        """End what is past its deadline."""
+        for connection in [connection for connection in self._connections if connection.deadline <= now]:
+            connection.expire(now)
+
+    def drop(self, target: Target) -> None:
+        """Close the idle connections of a target that is down or gone."""
+        for connection in self._idle.pop(target, [])[:]:
+            self.idle_count -= 1
+            connection.close()
+
+    def close(self) -> None:
+        """Close every idle connection; those under way end with their exchange."""
+        for target in list(self._idle):
+            self.drop(target)
+
+    def abort(self) -> None:
+        """Cut everything."""
+        self.close()
+        for connection in list(self._connections):
+            connection.abort()
+
+    @property
+    def next_deadline(self) -> float:
+        """The earliest deadline of any connection."""
+        return min((connection.deadline for connection in self._connections), default=NEVER)

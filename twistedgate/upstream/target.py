@@ -1,0 +1,51 @@
+"""One address of an upstream: its name, what is under way to it, and what happened there."""
+
+from __future__ import annotations
+
+from twistedgate.config.model import TargetConfig
+
+
+class Target:
+    """An address that requests are sent to.
+
+    ``name`` is ``HOST:PORT`` of the address itself; ``config`` is what the configuration says of it, whose host may be
+    a name with several addresses.  Counts belong to the target, so they outlive a reload that leaves it alone.
+    """
+
+    __slots__ = (
+        "address",
+        "authority",
+        "config",
+        "consecutive_failures",
+        "failed",
+        "in_flight",
+        "last_error",
+        "name",
+        "on_trial",
+        "requests",
+        "weight",
+    )
+
+    def __init__(self, config: TargetConfig, address: str) -> None:
+        self.config = config
+        self.address = address
+        self.name = f"[{address}]:{config.port}" if ":" in address else f"{address}:{config.port}"
+        default_port = 443 if config.scheme == "https" else 80
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        text = host if config.port == default_port else f"{host}:{config.port}"
+        self.authority = text.encode("ascii")
+        self.weight: float = config.weight
+        self.in_flight = 0
+        self.requests = 0
+        self.failed = 0
+        self.consecutive_failures = 0
+        self.last_error = ""
+        self.on_trial = False
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes two targets the same: scheme, address, port."""
+        return self.config.scheme, self.address, self.config.port
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name} in_flight={self.in_flight} weight={self.weight}>"

@@ -1,0 +1,387 @@
+"""What a message's head may say about its own form: every refusal for smuggling is in this file.
+
+llhttp has parsed the fields strictly; what it lets through is judged here: the request line, Host, the
+body's length, transfer codings, Upgrade, Expect, and what a sender says of its connection.
+
+Rules
+- A body has exactly one framing.  Content-Length beside Transfer-Encoding, a second Content-Length, a list, a
+  sign, a leading zero, any coding but one ``chunked``, any coding in HTTP/1.0: refused, never repaired
+  (RFC 9112 sections 6.1, 6.3 and 11.2).
+- What goes on is what was understood: hop-by-hop fields, and those that Connection names, are taken out here
+  (RFC 9110 section 7.6.1), as are names with an underscore, which many servers take for a hyphen.
+- Fields by which a proxy speaks for a client are set apart as ``claims``: whether they are believed is decided
+  where the peer is known.
+
+This module reads heads that are complete; it knows neither sockets nor the parser.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from twistedgate.errors import BadMessage
+from twistedgate.http.headers import Field, Headers, tokens
+from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
+from twistedgate.http.target import parse_target
+
+METHODS: dict[bytes, str] = {
+    name.encode(): name
+    for name in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "SEARCH", "UNLOCK", "BIND", "REBIND", "UNBIND", "ACL", "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "PURGE", "MKCALENDAR", "LINK", "UNLINK", "QUERY"]
+}
+"""Methods that the gateway passes on.  llhttp reads no others of HTTP's; those of RTSP and ICE are not HTTP's."""
+
+IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
+"""Methods that may be sent again after their bytes went out (RFC 9110 section 9.2.2)."""
+
+ALLOW = ", ".join(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")).encode()
+
+REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
+_OTHER_VERSION = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21-\x7e]+ HTTP/[0-9]\.[0-9]\r\n")
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
+
+_LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
+_MAX_LENGTH = 2**63 - 1
+_MAX_METHOD = 32
+
+# What becomes of a field, by its name.
+_PLAIN, _DROP, _CLAIM, _HOST, _LENGTH_KIND, _CODING, _CONNECTION, _UPGRADE, _EXPECT, _TE = range(10)
+
+_REQUEST_KINDS: dict[bytes, int] = {
+    b"host": _HOST,
+    b"content-length": _LENGTH_KIND,
+    b"transfer-encoding": _CODING,
+    b"connection": _CONNECTION,
+    b"upgrade": _UPGRADE,
+    b"expect": _EXPECT,
+    b"te": _TE,
+    b"keep-alive": _DROP,
+    b"proxy-connection": _DROP,
+    b"proxy-authorization": _DROP,
+    b"proxy-authenticate": _DROP,
+    b"trailer": _DROP,
+    b"http2-settings": _DROP,
+    b"x-forwarded-for": _CLAIM,
+    b"x-forwarded-proto": _CLAIM,
+    b"x-forwarded-host": _CLAIM,
+    b"x-forwarded-port": _CLAIM,
+    b"x-forwarded-server": _CLAIM,
+    b"x-forwarded-prefix": _CLAIM,
+    b"forwarded": _CLAIM,
+    b"x-real-ip": _CLAIM,
+    b"x-original-url": _CLAIM,
+    b"x-original-host": _CLAIM,
+    b"x-rewrite-url": _CLAIM,
+    b"x-request-id": _CLAIM,
+    b"via": _CLAIM,
+}
+
+_RESPONSE_KINDS: dict[bytes, int] = {
+    b"content-length": _LENGTH_KIND,
+    b"transfer-encoding": _CODING,
+    b"connection": _CONNECTION,
+    b"upgrade": _UPGRADE,
+    b"keep-alive": _DROP,
+    b"proxy-connection": _DROP,
+    b"proxy-authenticate": _DROP,
+    b"proxy-authorization": _DROP,
+    b"te": _DROP,
+    b"trailer": _DROP,
+}
+
+_UNREMOVABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie"))
+"""Fields that a Connection header may not take away (SAFETY: a client must not blind the next hop)."""
+
+FORBIDDEN_TRAILERS = frozenset(
+    b"transfer-encoding content-length host connection te trailer upgrade expect keep-alive proxy-connection "
+    b"cache-control max-forwards authorization proxy-authorization proxy-authenticate www-authenticate cookie set-cookie "
+    b"content-encoding content-type content-range content-location age date expires location retry-after vary "
+    b"x-forwarded-for x-forwarded-host x-forwarded-proto forwarded".split()
+)
+"""Fields that have no meaning after a body, or a dangerous one (RFC 9110 section 6.5.1)."""
+
+_MAX_NAMES = 2048
+"""Spellings remembered for each direction; a client that invents names costs a little time, never memory."""
+
+
+class _Names:
+    """Remembers, for each spelling of a field name, its lower-cased key and its kind."""
+
+    def __init__(self, kinds: dict[bytes, int], *, drops_identity: bool) -> None:
+        self._kinds = kinds
+        self._drops_identity = drops_identity
+        self._known: dict[bytes, tuple[bytes, int]] = {}
+        self.get = self._known.get
+
+    def learn(self, name: bytes) -> tuple[bytes, int]:
+        """Judge a name that was not seen before."""
+        key = name.lower()
+        kind = self._kinds.get(key, _PLAIN)
+        is_identity = key == b"x-consumer" or key.startswith(b"x-consumer-")
+        if b"_" in name or (self._drops_identity and is_identity):
+            kind = _DROP
+        if len(self._known) < _MAX_NAMES:
+            self._known[name] = (key, kind)
+        return key, kind
+
+
+_request_names = _Names(_REQUEST_KINDS, drops_identity=True)
+_response_names = _Names(_RESPONSE_KINDS, drops_identity=False)
+
+
+class _Special:
+    """The fields of one head that say how it is framed or where it goes."""
+
+    __slots__ = ("codings", "connection", "expects", "hosts", "lengths", "te", "upgrades")
+
+    def __init__(self) -> None:
+        self.hosts: list[bytes] = []
+        self.lengths: list[bytes] = []
+        self.codings: list[bytes] = []
+        self.connection: list[bytes] = []
+        self.upgrades: list[bytes] = []
+        self.expects: list[bytes] = []
+        self.te: list[bytes] = []
+
+    def take(self, kind: int, value: bytes) -> None:
+        """Put a value aside under its kind."""
+        if kind == _LENGTH_KIND:
+            self.lengths.append(value)
+        elif kind == _CODING:
+            self.codings.append(value)
+        elif kind == _CONNECTION:
+            self.connection.append(value)
+        elif kind == _UPGRADE:
+            self.upgrades.append(value)
+        elif kind == _EXPECT:
+            self.expects.append(value)
+        elif kind == _TE:
+            self.te.append(value)
+
+
+RawField = tuple[bytes, bytes]
+
+
+def judge_request_line(head: bytes) -> tuple[str, bytes, bool]:
+    """Return method, raw target and whether it is HTTP/1.0; raises ``BadMessage`` (RFC 9112 section 3)."""
+    line = REQUEST_LINE.match(head)
+    if line is None:
+        if _OTHER_VERSION.match(head) is not None:
+            raise BadMessage(505, "bad-version")
+        raise BadMessage(400, "bad-request", "the request line")
+    method = METHODS.get(line[1])
+    if method is None:
+        method = _judge_other_method(line[1])
+    return method, line[2], line[3] == b"0"
+
+
+def _judge_other_method(method: bytes) -> str:
+    """Refuse a method that is not passed on."""
+    if method == b"TRACE":
+        raise BadMessage(405, "method-not-allowed", "TRACE is never answered")
+    if len(method) > _MAX_METHOD:
+        raise BadMessage(400, "bad-request", "the method is too long")
+    raise BadMessage(501, "unknown-method", method.decode("ascii"))
+
+
+def judge_request(
+    method: str, raw_target: bytes, is_http10: bool, raw_fields: list[RawField]
+) -> tuple[Request, list[Field]]:
+    """Judge a parsed head; returns the request and the claims; raises ``BadMessage``."""
+    fields: list[Field] = []
+    claims: list[Field] = []
+    special: _Special | None = None
+    host: bytes | None = None
+    known = _request_names.get
+    for name, value in raw_fields:
+        key, kind = known(name) or _request_names.learn(name)
+        if kind == _PLAIN:
+            fields.append((key, name, value))
+        elif kind == _HOST:
+            if host is not None:
+                raise BadMessage(400, "bad-host", "more than one Host")
+            host = value
+            fields.append((key, name, value))
+        elif kind == _CLAIM:
+            claims.append((key, name, value))
+        elif kind != _DROP:
+            if special is None:
+                special = _Special()
+            special.take(kind, value)
+    target = parse_target(method, raw_target, host, is_http10)
+    if host is not None and (host_value := target.authority.encode("ascii")) != host:
+        # the target's authority goes out, in its one form (RFC 9112 section 3.2.2)
+        fields = [(key, name, host_value) if key == b"host" else (key, name, value) for key, name, value in fields]
+    request = Request(method, target, Headers(fields))
+    if is_http10:
+        request.is_http10 = True
+        request.keep_alive = False
+    if special is not None:
+        _judge_special(request, claims, special)
+    return request, claims
+
+
+def _judge_special(request: Request, claims: list[Field], special: _Special) -> None:
+    request.length = _request_length(special, request.is_http10)
+    options = tokens(special.connection)
+    if b"close" in options:
+        request.keep_alive = False
+    elif request.is_http10 and b"keep-alive" in options:
+        request.keep_alive = True
+    _remove_nominated(request.headers, options)
+    claims[:] = [claim for claim in claims if claim[0] not in options]
+    if special.upgrades and b"upgrade" in options:
+        request.upgrade = _judge_upgrade(request, special.upgrades)
+    if special.expects:
+        _judge_expect(request, special.expects)
+    if special.te:
+        request.accepts_trailers = b"trailers" in tokens(special.te)
+
+
+def _remove_nominated(headers: Headers, options: list[bytes]) -> None:
+    """Take out what Connection names (RFC 9110 section 7.6.1), but nothing that the next hop must see."""
+    nominated = {option for option in options if option not in _UNREMOVABLE}
+    nominated -= {b"close", b"keep-alive", b"upgrade", b"te"}
+    if nominated:
+        headers.keep(lambda key: key not in nominated)
+
+
+def _request_length(special: _Special, is_http10: bool) -> int:
+    """Return the length of a request's body (RFC 9112 section 6.3)."""
+    if special.codings:
+        if is_http10:
+            raise BadMessage(400, "bad-framing", "Transfer-Encoding in HTTP/1.0")
+        if special.lengths:
+            raise BadMessage(400, "bad-framing", "Content-Length beside Transfer-Encoding")
+        _judge_codings(special.codings)
+        return CHUNKED
+    return _content_length(special.lengths) if special.lengths else 0
+
+
+def _judge_codings(codings: list[bytes]) -> None:
+    """Accept exactly one ``chunked`` (RFC 9112 sections 6.1 and 7)."""
+    if len(codings) == 1 and codings[0].lower() == b"chunked":
+        return
+    listed = tokens(codings)
+    if len(codings) == 1 and listed and listed[-1] == b"chunked" and listed.count(b"chunked") == 1 and len(listed) > 1:
+        if all(re.fullmatch(rb"[!#$%&'*+.^_`|~0-9a-z-]+", coding) for coding in listed):
+            raise BadMessage(501, "unknown-coding")
+    raise BadMessage(400, "bad-framing", "a Transfer-Encoding that is not chunked alone")
+
+
+def _content_length(lengths: list[bytes]) -> int:
+    """Return the one well-formed length (RFC 9110 section 8.6)."""
+    if len(lengths) > 1:
+        raise BadMessage(400, "bad-framing", "more than one Content-Length")
+    if lengths[0].isdigit() and not lengths[0].startswith(b"0") and len(lengths[0]) > 18:
+        if int(lengths[0][:40]) > _MAX_LENGTH:
+            raise BadMessage(413, "body-too-large", "Content-Length")
+    if _LENGTH.fullmatch(lengths[0]) is None:
+        raise BadMessage(400, "bad-framing", "a Content-Length that is not a plain number")
+    return int(lengths[0])
+
+
+def _judge_upgrade(request: Request, upgrades: list[bytes]) -> bytes | None:
+    """Return ``websocket`` for a complete opening handshake (RFC 6455 section 4.1); other protocols are not passed on."""
+    if tokens(upgrades) != [b"websocket"]:
+        return None
+    if request.method != "GET" or request.is_http10 or request.length != 0:
+        raise BadMessage(400, "bad-upgrade", "a WebSocket opens with a GET of HTTP/1.1 without a body")
+    if request.headers.get_all(b"sec-websocket-version") != [b"13"]:
+        raise BadMessage(400, "bad-upgrade", "Sec-WebSocket-Version is not 13")
+    keys = request.headers.get_all(b"sec-websocket-key")
+    try:
+        key = base64.b64decode(keys[0], validate=True) if len(keys) == 1 else b""
+    except binascii.Error:
+        key = b""
+    if len(key) != 16:
+        raise BadMessage(400, "bad-upgrade", "Sec-WebSocket-Key is not 16 bytes in base64")
+    return b"websocket"
+
+
+def _judge_expect(request: Request, expects: list[bytes]) -> None:
+    """Accept 100-continue alone; an HTTP/1.0 client's is ignored (RFC 9110 section 10.1.1)."""
+    if len(expects) != 1 or expects[0].lower() != b"100-continue":
+        raise BadMessage(417, "expectation-failed")
+    request.expects_continue = not request.is_http10 and request.length != 0
+
+
+def judge_status_line(head: bytes) -> tuple[bool, int, bytes]:
+    """Return whether it is HTTP/1.0, status and phrase; raises ``BadMessage`` (RFC 9112 section 4)."""
+    line = STATUS_LINE.match(head)
+    if line is None:
+        raise BadMessage(502, "bad-response", "the status line")
+    return line[1] == b"0", int(line[2]), line[3] or b""
+
+
+class ResponseFraming:
+    """A judged response and what its head says of the connection it came on."""
+
+    __slots__ = ("keep_alive", "keep_alive_timeout", "response", "upgrade")
+
+    def __init__(self, response: Response, keep_alive: bool) -> None:
+        self.response = response
+        self.keep_alive = keep_alive
+        self.keep_alive_timeout: float | None = None
+        self.upgrade: bytes | None = None
+
+
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|,)[ \t]*timeout[ \t]*=[ \t]*\"?([0-9]{1,6})", re.IGNORECASE)
+
+
+def judge_response(head: bytes, raw_fields: list[RawField], method: str) -> ResponseFraming:
+    """Judge the head of an answer to ``method``; raises ``BadMessage`` with 502 (RFC 9112 section 6.3)."""
+    is_http10, status, phrase = judge_status_line(head)
+    fields: list[Field] = []
+    special = _Special()
+    keep_alive_field = b""
+    known = _response_names.get
+    for name, value in raw_fields:
+        key, kind = known(name) or _response_names.learn(name)
+        if kind == _PLAIN:
+            fields.append((key, name, value))
+        elif kind != _DROP:
+            special.take(kind, value)
+        elif key == b"keep-alive":
+            keep_alive_field = value
+    response = Response(status, Headers(fields))
+    response.phrase = phrase
+    framing = ResponseFraming(response, not is_http10)
+    if special.connection:
+        _judge_connection(framing, special, is_http10)
+    if keep_alive_field:
+        timeout = _KEEP_ALIVE_TIMEOUT.search(keep_alive_field)
+        framing.keep_alive_timeout = float(timeout[1]) if timeout else None
+    response.length = _response_length(response, special, method, is_http10)
+    if response.length == UNTIL_CLOSE:
+        framing.keep_alive = False
+    return framing
+
+
+def _judge_connection(framing: ResponseFraming, special: _Special, is_http10: bool) -> None:
+    options = tokens(special.connection)
+    framing.keep_alive = b"close" not in options and (not is_http10 or b"keep-alive" in options)
+    _remove_nominated(framing.response.headers, options)
+    if b"upgrade" in options and special.upgrades:
+        framing.upgrade = special.upgrades[0].lower()
+
+
+def _response_length(response: Response, special: _Special, method: str, is_http10: bool) -> int:
+    """Return the length of the body that follows this head, 0 where none may (RFC 9112 section 6.3)."""
+    status = response.status
+    announced = UNTIL_CLOSE
+    if special.codings:
+        if is_http10 or special.lengths or len(special.codings) > 1 or special.codings[0].lower() != b"chunked":
+            raise BadMessage(502, "bad-response", "its Transfer-Encoding")
+        announced = CHUNKED
+    elif special.lengths:
+        if len(special.lengths) > 1 or _LENGTH.fullmatch(special.lengths[0]) is None:
+            raise BadMessage(502, "bad-response", "its Content-Length")
+        announced = int(special.lengths[0])
+    if method == "HEAD" or status == 304:
+        if announced >= 0 and special.lengths:
+            # the length that a GET would have; it is not the length of what follows
+            response.headers.fields.append((b"content-length", b"Content-Length", special.lengths[0]))
+        return 0
+    return 0 if status < 200 or status == 204 else announced
