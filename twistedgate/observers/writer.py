@@ -105,7 +105,7 @@ class Writer:
         self._note(trouble)
 
     def _attempt(self, action: Callable[[], None]) -> str:
-        """Return what went wrong; a file that could not be opened anew still is wrong while the old one serves."""
+        """Return what went wrong; while an old file serves because the new one cannot be opened, that is."""
         try:
             action()
         except OSError as failure:
