@@ -1,0 +1,119 @@
+"""A gateway under trial: its configuration, its ports, its process, and what its admin listener says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gateway import daemon
+from benchmarks.processes import Launch, Program, cores, free_port, wait_for_port
+
+SETTINGS = """
+[gateway]
+access_log = {folder}/access.log
+max_connections = 15000
+drain_timeout = 2s
+
+[listener:public]
+endpoint = tcp:{public}:interface=127.0.0.1
+
+[listener:admin]
+endpoint = tcp:{admin}:interface=127.0.0.1
+serve = admin
+"""
+
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "upstream.py"
+
+
+class Site:
+    """A gateway that runs with a configuration of its own."""
+
+    def __init__(self, folder: Path, sections: str, descriptors: int | None = None) -> None:
+        self._folder = folder
+        self.public, self.admin = free_port(), free_port()
+        self._settings = folder / "gateway.ini"
+        self.configure(sections)
+        launch = daemon(self._settings)
+        if descriptors is not None:
+            bounded = f'ulimit -n {descriptors}; exec "$@"'
+            launch = Launch(["bash", "-c", bounded, "gateway", *launch.command])
+        self.gateway = Program("gateway", launch, folder, cores()[0])
+        try:
+            wait_for_port(self.public, self.gateway)
+        except RuntimeError:
+            self.gateway.kill()
+            raise
+
+    def configure(self, sections: str) -> None:
+        """Write the configuration: the listeners, and what the scenario wants besides."""
+        head = SETTINGS.format(folder=self._folder, public=self.public, admin=self.admin)
+        self._settings.write_text(head + sections)
+
+    def reload(self, sections: str) -> None:
+        """Write a new configuration and have it read."""
+        self.configure(sections)
+        self.gateway.send(signal.SIGHUP)
+
+    def status(self) -> dict[str, Any]:
+        """What ``/status`` says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/status", timeout=10) as answer:
+            said: dict[str, Any] = json.load(answer)
+            return said
+
+    def states(self, upstream: str) -> dict[str, str]:
+        """The state of each target of an upstream."""
+        targets = self.status()["upstreams"][upstream]["targets"]
+        return {target["name"]: target["state"] for target in targets}
+
+    def in_flight(self) -> int:
+        """Requests under way to all targets of all upstreams."""
+        upstreams = self.status()["upstreams"].values()
+        return sum(target["in_flight"] for one in upstreams for target in one["targets"])
+
+    async def until(self, is_so: Callable[[], bool], seconds: float) -> bool:
+        """Wait until it ``is_so``, looking ten times a second; ``False`` if it never was."""
+        for _ in range(int(seconds * 10)):
+            if is_so():
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+
+@contextmanager
+def site(folder: Path, sections: str, descriptors: int | None = None) -> Iterator[Site]:
+    """Run a gateway for as long as the block lasts."""
+    running = Site(folder, sections, descriptors)
+    try:
+        yield running
+    finally:
+        running.gateway.stop()
+
+
+def start_sample(name: str, port: int, folder: Path) -> Program:
+    """Start a sample server and wait until it accepts."""
+    command: Sequence[str] = [sys.executable, str(SAMPLE), "--name", name, "--port", str(port)]
+    program = Program(name, Launch(command), folder, cores()[1])
+    wait_for_port(port, program)
+    return program
+
+
+def upstream(name: str, ports: Sequence[int], options: str = "") -> str:
+    """Return an upstream of loopback ports and a route that sends everything to it."""
+    targets = ", ".join(f"http://127.0.0.1:{port}" for port in ports)
+    return f"""
+[upstream:{name}]
+targets = {targets}
+{options}
+
+[route:everything]
+path = *
+upstream = {name}
+max_body = 0
+"""
