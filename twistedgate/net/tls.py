@@ -1,0 +1,228 @@
+"""TLS of listeners and of https upstreams.
+
+TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers only, ALPN ``http/1.1`` only, no compression,
+no renegotiation, no early data.  A context is built once for a configuration and shared by its connections;
+a new certificate means a new object, which serves new connections while the old ones go on.  An upstream's
+certificate is verified against its chain and against the host that the configuration names, never against
+what the name resolved to.  This module does not know when connections are made.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from OpenSSL.crypto import X509
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twistedgate.config.model import ListenerConfig, TargetConfig, UpstreamConfig
+
+HTTP_1_1 = b"http/1.1"
+"""The one application protocol that is spoken (RFC 7301)."""
+
+_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2: Mozilla's "intermediate" without its finite-field DH; those of TLS 1.3 are all good."""
+
+_VERDICTS = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is signed by itself and not trusted",
+    19: "leads to an authority that is not trusted",
+    20: "is signed by an unknown authority",
+    21: "comes without the certificates between it and a trusted authority",
+    26: "is not made for a server",
+}
+"""OpenSSL's verdicts on a chain (x509_vfy.h) that an operator meets, in words."""
+
+_log = Logger()
+
+
+class TLSRefused(SSL.Error):
+    """The handshake is refused by us, for a reason that can be told."""
+
+    def __init__(self, reason: str) -> None:
+        # In the shape of OpenSSL's own error queue, which Twisted looks into.
+        super().__init__([("twistedgate", "", reason)])
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS:
+    """The TLS side of a listener; raises ``ValueError`` if its certificate or key cannot be used."""
+
+    def __init__(self, certificate: str, key: str) -> None:
+        context = _context(SSL.TLS_SERVER_METHOD)
+        context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
+        context.set_alpn_select_callback(_select_protocol)
+        # Tickets resume sessions with nothing kept here; a cache is memory for clients to fill.
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        _use_certificate(context, certificate, key)
+        self._context = context
+
+    @classmethod
+    def of(cls, listener: ListenerConfig) -> ServerTLS | None:
+        """Return the TLS of a listener, ``None`` if it speaks plain text."""
+        if listener.tls_certificate is None or listener.tls_key is None:
+            return None
+        return cls(listener.tls_certificate, listener.tls_key)
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """Return the connection that ``tlsProtocol`` drives."""
+        return SSL.Connection(self._context, None)
+
+
+class ClientContexts:
+    """The TLS of every https upstream of one configuration: one context for each way to verify."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[str | None, bool], SSL.Context] = {}
+        self._creators: dict[tuple[str, str], ClientTLS] = {}
+
+    def creator(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
+        """Return what makes connections to ``target``, ``None`` if it speaks plain text.
+
+        Raises ``ValueError`` if ``tls_ca`` cannot be used.
+        """
+        if target.scheme != "https":
+            return None
+        key = upstream.name, target.host
+        found = self._creators.get(key)
+        if found is None:
+            found = self._creators[key] = ClientTLS(target.host, self._context(upstream))
+        return found
+
+    def _context(self, upstream: UpstreamConfig) -> SSL.Context:
+        if not upstream.tls_verify and not any(name == upstream.name for name, _ in self._creators):
+            _log.warn(
+                "The certificates of upstream {name} are not verified (tls_verify = no): "
+                "whoever stands on the way can read and change what is sent.",
+                name=upstream.name,
+            )
+        key = upstream.tls_ca, upstream.tls_verify
+        found = self._contexts.get(key)
+        if found is None:
+            found = self._contexts[key] = client_context(*key)
+        return found
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class ClientTLS:
+    """Makes connections to ``host``, a name or an address, whose certificate must be its own."""
+
+    def __init__(self, host: str, context: SSL.Context) -> None:
+        self.host = host
+        self._context = context
+        self._server_name = None if _is_address(host) else host.encode("ascii")
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """Return the connection that ``tlsProtocol`` drives."""
+        connection = _ExpectingConnection(self._context, self.host)
+        # No address in the server name (RFC 6066 section 3).
+        if self._server_name is not None:
+            connection.set_tlsext_host_name(self._server_name)
+        return connection
+
+
+class _ExpectingConnection(SSL.Connection):
+    """A connection that knows whom it should find at its other end."""
+
+    def __init__(self, context: SSL.Context, host: str) -> None:
+        super().__init__(context, None)
+        self.expected_host = host
+
+
+def client_context(tls_ca: str | None, verify: bool) -> SSL.Context:
+    """Return a context that trusts ``tls_ca``, the system if that is ``None``; raises ``ValueError``."""
+    context = _context(SSL.TLS_CLIENT_METHOD)
+    context.set_alpn_protos([HTTP_1_1])
+    if not verify:
+        context.set_verify(SSL.VERIFY_NONE)
+        return context
+    context.set_verify(SSL.VERIFY_PEER, _verify)
+    if tls_ca is None:
+        context.set_default_verify_paths()
+        return context
+    try:
+        context.load_verify_locations(tls_ca)
+    except SSL.Error:
+        raise ValueError(f"the file '{tls_ca}' holds no certificate that can be trusted") from None
+    return context
+
+
+def _context(method: int) -> SSL.Context:
+    context = SSL.Context(method)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(_CIPHERS)
+    context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    # An idle connection keeps no record buffers: 34 KiB less for each.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    return context
+
+
+def _use_certificate(context: SSL.Context, certificate: str, key: str) -> None:
+    chain_text, key_text = _read(certificate), _read(key)
+    try:
+        leaf, *chain = x509.load_pem_x509_certificates(chain_text)
+        context.use_certificate(leaf)
+        for issuer in chain:
+            context.add_extra_chain_cert(issuer)
+    except (ValueError, SSL.Error) as error:
+        raise ValueError(f"the file '{certificate}' holds no certificate that can be used") from error
+    try:
+        context.use_privatekey(load_pem_private_key(key_text, None))  # type: ignore[arg-type]
+        context.check_privatekey()
+    except (TypeError, ValueError, SSL.Error) as error:
+        raise ValueError(f"the key in '{key}' does not belong to the certificate '{certificate}'") from error
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"the file '{path}' cannot be read ({os.strerror(error.errno or 0)})") from None
+
+
+def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Choose HTTP/1.1; a client that offers only other protocols is refused (RFC 7301 section 3.2)."""
+    if HTTP_1_1 in offered:
+        return HTTP_1_1
+    raise TLSRefused("the client speaks no HTTP/1.1")
+
+
+def _verify(connection: SSL.Connection, certificate: X509, verdict: int, depth: int, is_good: int) -> bool:
+    """Judge one certificate of a chain; what is raised here ends the handshake."""
+    if not is_good:
+        raise TLSRefused(f"the certificate {_VERDICTS.get(verdict, f'is refused by OpenSSL ({verdict})')}")
+    if depth == 0:
+        assert isinstance(connection, _ExpectingConnection)
+        _check_identity(certificate.to_cryptography(), connection.expected_host)
+    return True
+
+
+def _check_identity(certificate: x509.Certificate, host: str) -> None:
+    """Refuse a certificate that is not ``host``'s own (RFC 9525)."""
+    verify = verify_certificate_ip_address if _is_address(host) else verify_certificate_hostname
+    try:
+        verify(certificate, host)
+    except (CertificateError, VerificationError):
+        raise TLSRefused(f"the certificate is not that of {host}") from None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
