@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import twistedgate
+from twistedgate import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -89,3 +91,29 @@ def test_the_source_archive_holds_what_a_stranger_needs(archives: tuple[set[str]
     assert "tests/test_packaging.py" in archives[0]
     assert "twisted/plugins/twistedgate_plugin.py" in archives[0]
     assert not [name for name in archives[0] if name.endswith(("dropin.cache", ".pyc"))]
+
+
+def test_the_readmes_configuration_is_sound(tmp_path: Path) -> None:
+    found = re.search(r"```ini\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found is not None
+    settings = tmp_path / "readme.ini"
+    settings.write_text(found[1])
+    assert cli.main(["check", "--config", str(settings)]) == 0
+
+
+def test_the_shipped_configuration_is_sound() -> None:
+    assert cli.main(["check", "--config", str(ROOT / "etc" / "twistedgate.ini")]) == 0
+
+
+def test_what_the_demo_prints_has_a_route(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = str(ROOT / "etc" / "twistedgate.ini")
+    paths = re.findall(r"curl -i http://127.0.0.1:8080(\S+)", (ROOT / "scripts" / "demo").read_text())
+    assert len(paths) == 3
+    for path in paths:
+        assert cli.main(["explain", "--config", settings, "GET", f"http://127.0.0.1:8080{path}"]) == 0
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
+            assert (ROOT / link).exists(), link
