@@ -50,7 +50,15 @@ class Gateway:
         """Take one exchange through the line; whatever happens, it is finished and observed."""
         try:
             try:
-                response = await self._answer(exchange)
+                response = self._match(exchange)
+                if response is None:
+                    pipeline = exchange.pipeline
+                    assert pipeline is not None
+                    response = pipeline.admit(exchange)
+                    if response is not None and not isinstance(response, Response):
+                        response = await response
+                    if response is None:
+                        response = await pipeline.action.answer(exchange)
             except UpstreamFailure as failure:
                 response = from_failure(failure)
             except Refusal as refusal:
@@ -58,11 +66,9 @@ class Gateway:
             except Exception:
                 _log.failure("exchange {id} failed", id=exchange.request_id)
                 response = refuse(500, "internal")
-            pipeline = exchange.pipeline
-            if pipeline is not None and pipeline.dresses:
-                response = await self._dress(pipeline, exchange, response)
-            self._note(exchange, response)
-            waiting = client.reply(exchange, response)
+            if exchange.pipeline is not None and exchange.pipeline.dresses:
+                response = await self._dress(exchange.pipeline, exchange, response)
+            waiting = self._reply(exchange, response, client)
             if waiting is not None:
                 await waiting
         except ClientGone:
@@ -76,12 +82,11 @@ class Gateway:
 
     def refuse(self, exchange: Exchange, refusal: Refusal, client: ClientPort) -> None:
         """Answer what could not be understood, or what was refused before the line began."""
-        response = from_refusal(refusal)
-        self._note(exchange, response)
-        client.reply(exchange, response)
+        self._reply(exchange, from_refusal(refusal), client)
         self._finish(exchange)
 
-    async def _answer(self, exchange: Exchange) -> Response:
+    def _match(self, exchange: Exchange) -> Response | None:
+        """Find the pipeline; return the answer where none is needed."""
         request = exchange.request
         target = request.target
         if target.path == "*":
@@ -92,7 +97,7 @@ class Gateway:
         if isinstance(found, Miss):
             return _refuse_miss(found)
         exchange.pipeline = found
-        return await found.answer(exchange)
+        return None
 
     async def _dress(self, pipeline: Pipeline, exchange: Exchange, response: Response) -> Response:
         try:
@@ -104,17 +109,21 @@ class Gateway:
             response = refuse(500, "internal")
         return response
 
-    def _note(self, exchange: Exchange, response: Response) -> None:
+    def _reply(
+        self, exchange: Exchange, response: Response, client: ClientPort
+    ) -> Awaitable[None] | None:
         if response.reason:
             complete(response, exchange)
             exchange.reason = response.reason
         exchange.status = response.status
         exchange.response = response
+        return client.reply(exchange, response)
 
     def _finish(self, exchange: Exchange) -> None:
         if exchange.pipeline is not None:
             exchange.pipeline.finish(exchange)
-        exchange.finished = self._now()
+        if not exchange.finished:
+            exchange.finished = self._now()
         self._observe(exchange)
 
 

@@ -30,7 +30,7 @@ class Pipeline:
     """One route's policies and action."""
 
     __slots__ = (
-        "_action",
+        
         "_admits",
         "_dresses",
         "_finishes",
@@ -38,6 +38,7 @@ class Pipeline:
         "_keeps_encoded_slashes",
         "_max_body",
         "_needs_body",
+        "action",
         "name",
         "policies",
         "route",
@@ -51,7 +52,7 @@ class Pipeline:
         self.route = route
         self.policies = tuple(ordered)
         self.timeout = route.timeout
-        self._action = action
+        self.action = action
         self._gate = gate
         self._max_body = route.max_body
         self._keeps_encoded_slashes = route.encoded_slashes == "keep"
@@ -70,8 +71,8 @@ class Pipeline:
             if _overrides(policy, "on_finish")
         ]
 
-    async def answer(self, exchange: Exchange) -> Response:
-        """Let the policies admit the exchange, then let the action answer it."""
+    def admit(self, exchange: Exchange) -> Response | Awaitable[Response | None] | None:
+        """Return ``None`` to go on, or the response that ends the line, or what to wait for to know."""
         request = exchange.request
         if request.target.has_encoded_slash and not self._keeps_encoded_slashes:
             return refuse(400, "bad-path")
@@ -80,6 +81,13 @@ class Pipeline:
         if not self._gate.enter():
             return refuse(503, "too-many")
         exchange.holds_gate = True
+        if self._admits or self._needs_body:
+            return self._run_policies(exchange)
+        exchange.entered = len(self.policies)
+        return None
+
+    async def _run_policies(self, exchange: Exchange) -> Response | None:
+        request = exchange.request
         if self._needs_body and not isinstance(request.body, bytes):
             request.body = await request.body.read()
             request.length = len(request.body)
@@ -91,7 +99,7 @@ class Pipeline:
             if answer is not None:
                 return answer
         exchange.entered = len(self.policies)
-        return await self._action.answer(exchange)
+        return None
 
     def _bound_body(self, exchange: Exchange) -> None:
         body = exchange.request.body
@@ -112,7 +120,7 @@ class Pipeline:
 
     def finish(self, exchange: Exchange) -> None:
         """Give everything back; no failure of one policy keeps another from it."""
-        self._action.finish(exchange)
+        self.action.finish(exchange)
         if exchange.holds_gate:
             exchange.holds_gate = False
             self._gate.leave()

@@ -12,7 +12,9 @@ from __future__ import annotations
 from twistedgate.config.model import RouteConfig
 from twistedgate.errors import Refusal, UpstreamFailure
 from twistedgate.exchange import Exchange
+from twistedgate.http.headers import Headers
 from twistedgate.http.message import Request, Response
+from twistedgate.routing.routes import upstream_path
 from twistedgate.runtime import Runtime, TargetPort
 from twistedgate.wire import serialise
 from twistedgate.wire.framing import IDEMPOTENT
@@ -30,8 +32,7 @@ class Proxy:
         self._upstream = runtime.upstreams[route.upstream]
         self._now = runtime.now
         self._retries = self._upstream.config.retries
-        self._strip = route.strip_prefix
-        self._add = route.add_prefix
+        self._route = route
         self._moves = bool(route.strip_prefix or route.add_prefix)
         host = self._upstream.config.host_header
         self._host = host.encode("ascii") if host not in ("preserve", "target") else b""
@@ -41,8 +42,7 @@ class Proxy:
         """Return the answer of the first target that gives one."""
         upstream = self._upstream
         exchange.upstream = upstream.name
-        now = self._now()
-        if not upstream.enter(now):
+        if not upstream.enter(exchange.started):
             raise Refusal(503, "too-many")
         exchange.holds_upstream = True
         tried: list[TargetPort] = []
@@ -86,7 +86,7 @@ class Proxy:
         """Write the head anew, as ``target`` is to see it."""
         path = request.target.path
         if self._moves:
-            path = self._move(path)
+            path = upstream_path(self._route, path)
         line = f"{request.method} {path}{request.target.query} HTTP/1.1\r\n".encode("ascii")
         extra = b""
         if request.upgrade is not None:
@@ -95,23 +95,15 @@ class Proxy:
             extra = _EXPECT
         if request.accepts_trailers and request.upgrade is None:
             extra += _TRAILERS
-        fields = request.headers.fields
+        headers = request.headers
         if self._host or self._host_is_target or not request.target.authority:
             host = self._host or target.authority
-            fields = [(b"host", b"Host", host), *(field for field in fields if field[0] != b"host")]
+            rest = [field for field in headers if field[0] != b"host"]
+            headers = Headers(((b"host", b"Host", host), *rest))
         length = request.length
         if length == 0 and request.method in _BODILESS:
             length = serialise.NO_FRAMING
-        return serialise.head(line, fields, length, extra)
-
-    def _move(self, path: str) -> str:
-        """Take ``strip_prefix`` off at a segment's end, put ``add_prefix`` on."""
-        strip = self._strip
-        if strip and path.startswith(strip) and path[len(strip) : len(strip) + 1] in ("", "/"):
-            path = path[len(strip) :] or "/"
-        if self._add:
-            path = self._add if path == "/" else self._add + path
-        return path
+        return serialise.head(line, headers, length, extra)
 
 
 _BODILESS = frozenset(("GET", "HEAD", "OPTIONS", "DELETE", "TRACE"))

@@ -43,6 +43,12 @@ class Capacity:
         self.open_count = 0
         self.is_paused = False
 
+    def configure(self, max_connections: int, max_per_address: int) -> None:
+        """Take the limits of a configuration; 0 addresses means no limit for one."""
+        self.max_connections = max_connections
+        self.max_per_address = max_per_address
+        self.check()
+
     def add(self, listener: Accepting) -> None:
         """Mind a listener."""
         self._listeners.append(listener)

@@ -28,7 +28,7 @@ from twistedgate.downstream.relay import IncomingBody, OutgoingBody
 from twistedgate.errors import BadMessage, ClientGone, Refusal
 from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
-from twistedgate.http.hops import Forwarder, Peer
+from twistedgate.http.hops import Forwarder, Introduction, Peer
 from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
 from twistedgate.http.status import status_line
 from twistedgate.net.task import Signal, Task
@@ -49,20 +49,24 @@ _KEEP_ALIVE = b"Connection: keep-alive\r\n"
 _UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
+class Serving(Port):
+    """What a reload swaps."""
+
+    gateway: Gateway
+    forwarder: Forwarder
+    wall_offset: float
+
+
 class Host(Port):
     """What a connection needs of the listener that accepted it."""
 
     config: ListenerConfig
     limits: HeadLimits
-    forwarder: Forwarder
-    gateway: Gateway
+    serving: Serving
     is_draining: bool
 
     def now(self) -> float:
         """Monotonic seconds."""
-
-    def wall_clock(self) -> float:
-        """Seconds since 1970."""
 
     def make_request_id(self) -> str:
         """A new id."""
@@ -97,8 +101,10 @@ class Connection(Protocol):
         self._is_clogged = False
         self._is_lost = False
         self._is_fresh = True
+        self._last = 0.0
         self._discards: int | None = None
         self._pace = Pace()
+        self._introduction = Introduction(peer)
 
     def __repr__(self) -> str:
         state = "idle" if self._exchange is None else f"serving {self._exchange.request_id}"
@@ -202,18 +208,19 @@ class Connection(Protocol):
 
     def _wait_for_request(self) -> None:
         self._is_fresh = False
-        self.deadline = self._host.now() + self._host.config.idle_timeout
-        self.resume_reading()
+        self.deadline = self._last + self._host.config.idle_timeout
+        if self._is_paused:
+            self.resume_reading()
 
     def _begin(self, request: Request) -> None:
         host = self._host
         now = host.now()
-        exchange = Exchange(request, self.peer, host.make_request_id(), now, host.wall_clock())
+        exchange = Exchange(request, self.peer, host.make_request_id(), now, now + host.serving.wall_offset)
         self._exchange = exchange
         self.deadline = NEVER
         rest = self._codec.rest
         try:
-            caller = host.forwarder.dress(request, self._codec.claims, self.peer, exchange.request_id)
+            caller = host.serving.forwarder.dress(request, self._codec.claims, self._introduction, exchange.request_id)
             if caller is not None:
                 exchange.client, exchange.scheme, exchange.request_id = (
                     caller.client,
@@ -230,7 +237,7 @@ class Connection(Protocol):
         if rest:
             self._waiting = rest
             self.pause_reading()
-        task = self._task = Task(host.gateway.serve(exchange, self), self._ended)
+        task = self._task = Task(host.serving.gateway.serve(exchange, self), self._ended)
         task.step()
 
     def _begin_body(self, exchange: Exchange, rest: bytes, now: float) -> bytes:
@@ -306,6 +313,7 @@ class Connection(Protocol):
             if request is not None and request.method == "HEAD":
                 body = b""
             exchange.bytes_out = len(body)
+            exchange.finished = exchange.first_byte
             self.transport.write(head + body if body else head)
             return None
         if request.method == "HEAD" or response.status in (204, 304):
@@ -332,14 +340,9 @@ class Connection(Protocol):
         return response.length in (CHUNKED, UNTIL_CLOSE) and request.method != "HEAD" and request.is_http10
 
     def _head(self, exchange: Exchange, response: Response, length: int) -> bytes:
-        fields = response.headers.fields
+        headers = response.headers
         extra = b"X-Request-Id: %b\r\n" % exchange.request_id.encode("ascii")
-        has_date = False
-        for key, _, _ in fields:
-            if key == b"date":
-                has_date = True
-                break
-        if not has_date:
+        if headers.get(b"date") is None:
             extra += b"Date: %b\r\n" % self._host.date()
         if response.tunnel is not None:
             extra += _UPGRADE
@@ -347,7 +350,7 @@ class Connection(Protocol):
             extra += _CLOSE
         elif exchange.request.is_http10:
             extra += _KEEP_ALIVE
-        return serialise.head(status_line(response.status, response.phrase), fields, length, extra)
+        return serialise.head(status_line(response.status, response.phrase), headers, length, extra)
 
     async def _relay(self, outgoing: OutgoingBody) -> None:
         outgoing.start()
@@ -390,7 +393,7 @@ class Connection(Protocol):
             self.body_wanted()
             return
         head = serialise.head(
-            status_line(response.status, response.phrase), response.headers.fields, serialise.NO_FRAMING
+            status_line(response.status, response.phrase), response.headers, serialise.NO_FRAMING
         )
         self.transport.write(head)
 
@@ -398,10 +401,11 @@ class Connection(Protocol):
         """Refuse what never came as far as the line, and read nothing more."""
         host = self._host
         if exchange is None:
-            exchange = Exchange(None, self.peer, host.make_request_id(), host.now(), host.wall_clock())
+            now = host.now()
+            exchange = Exchange(None, self.peer, host.make_request_id(), now, now + host.serving.wall_offset)
         self._exchange = exchange
         refusal.closes = True
-        host.gateway.refuse(exchange, refusal, self)
+        host.serving.gateway.refuse(exchange, refusal, self)
         self._discards = 0
         self._ended()
 
@@ -409,7 +413,9 @@ class Connection(Protocol):
 
     def _ended(self) -> None:
         """The exchange is over: go on with the next request, or end the connection."""
-        self._exchange = None
+        if self._exchange is not None:
+            self._last = self._exchange.finished
+            self._exchange = None
         self._task = None
         self._outgoing = None
         if self._is_lost or self._tunnel is not None:

@@ -69,6 +69,19 @@ class _Certificate:
         return self.creator.serverConnectionForTLS(protocol)
 
 
+class Serving:
+    """What all listeners of a process serve with; a reload swaps it."""
+
+    __slots__ = ("forwarder", "gateway", "wall_offset")
+
+    gateway: Gateway
+    forwarder: Forwarder
+
+    def __init__(self) -> None:
+        self.wall_offset = time.time() - time.monotonic()
+        """What makes a monotonic time a time of day."""
+
+
 class Listener(Factory):
     """A listener of ``serve = proxy``."""
 
@@ -77,19 +90,16 @@ class Listener(Factory):
     def __init__(
         self,
         config: ListenerConfig,
-        gateway: Gateway,
-        forwarder: Forwarder,
+        serving: Serving,
         capacity: Capacity,
         request_ids: RequestIds,
     ) -> None:
         self.config = config
-        self.gateway = gateway
-        self.forwarder = forwarder
+        self.serving = serving
         self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
         self.is_draining = False
         self.connections: set[Connection] = set()
         self.now = time.monotonic
-        self.wall_clock = time.time
         self.make_request_id = request_ids.make
         self.date = Calendar(time.time).date
         self._capacity = capacity
@@ -99,18 +109,18 @@ class Listener(Factory):
     def __repr__(self) -> str:
         return f"<Listener {self.config.name} connections={len(self.connections)}>"
 
-    def configure(self, config: ListenerConfig, tls_creator: Any) -> None:
-        """Take new options; ``tls_creator`` makes the TLS of new connections, ``None`` for plain TCP."""
+    def configure(self, config: ListenerConfig, tls: Any) -> None:
+        """Take new options; ``tls`` makes the TLS of new connections, ``None`` for plain TCP."""
         self.config = config
         self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
         if self._certificate is not None:
-            self._certificate.creator = tls_creator
+            self._certificate.creator = tls
 
-    def listen(self, reactor: Any, tls_creator: Any) -> str:
+    def listen(self, reactor: Any, tls: Any) -> str:
         """Bind, and return the address as it can be connected to; raises ``CannotListenError``."""
         factory: Any = self
-        if tls_creator is not None:
-            self._certificate = _Certificate(tls_creator)
+        if tls is not None:
+            self._certificate = _Certificate(tls)
             factory = TLSMemoryBIOFactory(self._certificate, False, self)
             factory.noisy = False
         self._binding = bind(reactor, self.config, factory)
@@ -127,7 +137,7 @@ class Listener(Factory):
             address=address,
             port=binding.port,
             scheme="http" if self._certificate is None else "https",
-            is_trusted=self.forwarder.is_trusted(address),
+            is_trusted=self.serving.forwarder.is_trusted(address),
             listener=self.config.name,
         )
         connection = Connection(self, peer)
@@ -140,6 +150,11 @@ class Listener(Factory):
             self.connections.discard(connection)
             self._capacity.leave(connection.peer.address)
 
+    @property
+    def open_count(self) -> int:
+        """Connections that are open."""
+        return len(self.connections)
+
     def pause_accepting(self) -> None:
         """Leave new connections in the kernel's queue."""
         if self._binding is not None:
@@ -147,7 +162,7 @@ class Listener(Factory):
 
     def resume_accepting(self) -> None:
         """Accept again."""
-        if self._binding is not None:
+        if self._binding is not None and not self._capacity.is_paused:
             self._binding.port_object.startReading()
 
     def sweep(self, now: float) -> None:

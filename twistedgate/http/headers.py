@@ -8,7 +8,7 @@ and ``add`` refuse what could end a line (RFC 9110 section 5.5), the codec has c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Field = tuple[bytes, bytes, bytes]
 
@@ -26,47 +26,75 @@ def field(name: bytes, value: bytes) -> Field:
 
 
 class Headers:
-    """An ordered list of fields, searched by lower-cased name."""
+    """An ordered list of fields, searched by lower-cased name, that remembers how it is written."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_fields", "_lines")
 
-    def __init__(self, fields: list[Field] | None = None) -> None:
-        self.fields: list[Field] = [] if fields is None else fields
+    def __init__(self, fields: Sequence[Field] = (), lines: bytes | None = None) -> None:
+        """``fields`` are checked already; ``lines`` is how they are written, where that is known."""
+        self._fields: tuple[Field, ...] = tuple(fields)
+        self._lines = lines
 
     @classmethod
     def of(cls, *pairs: tuple[bytes, bytes]) -> Headers:
-        """Build from checked ``(name, value)`` pairs."""
+        """Build from ``(name, value)`` pairs, which are checked."""
         return cls([field(name, value) for name, value in pairs])
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Every field, in order."""
+        return self._fields
+
+    @fields.setter
+    def fields(self, fields: Sequence[Field]) -> None:
+        self._fields = tuple(fields)
+        self._lines = None
+
+    @property
+    def lines(self) -> bytes:
+        """The fields as they stand in a head, each line with its CRLF."""
+        lines = self._lines
+        if lines is None:
+            lines = self._lines = write_lines(self._fields)
+        return lines
 
     def get(self, key: bytes) -> bytes | None:
         """Return the first value under the lower-cased ``key``."""
-        for present, _, value in self.fields:
+        for present, _, value in self._fields:
             if present == key:
                 return value
         return None
 
     def get_all(self, key: bytes) -> list[bytes]:
         """Return every value under the lower-cased ``key``, in order."""
-        return [value for present, _, value in self.fields if present == key]
+        return [value for present, _, value in self._fields if present == key]
 
     def has(self, key: bytes) -> bool:
         """Whether a field with the lower-cased ``key`` is there."""
-        return any(present == key for present, _, _ in self.fields)
+        return self.get(key) is not None
 
     def add(self, name: bytes, value: bytes) -> None:
         """Append a field."""
-        self.fields.append(field(name, value))
+        self.fields = (*self._fields, field(name, value))
+
+    def extend(self, fields: tuple[Field, ...], lines: bytes) -> None:
+        """Append checked fields of which it is known how they are written."""
+        self._fields += fields
+        if self._lines is not None:
+            self._lines += lines
 
     def set(self, name: bytes, value: bytes) -> None:
         """Put one field in the place of the first of that name (or last); the others go."""
         new = field(name, value)
         kept: list[Field] = []
-        for old in self.fields:
+        is_placed = False
+        for old in self._fields:
             if old[0] != new[0]:
                 kept.append(old)
-            elif new not in kept:
+            elif not is_placed:
                 kept.append(new)
-        if new not in kept:
+                is_placed = True
+        if not is_placed:
             kept.append(new)
         self.fields = kept
 
@@ -76,23 +104,31 @@ class Headers:
 
     def keep(self, wanted: Callable[[bytes], bool]) -> None:
         """Keep only the fields whose lower-cased name is ``wanted``."""
-        self.fields = [old for old in self.fields if wanted(old[0])]
+        kept = [old for old in self._fields if wanted(old[0])]
+        if len(kept) != len(self._fields):
+            self.fields = kept
 
     def rename(self, key: bytes, name: bytes) -> None:
         """Give every field with the lower-cased ``key`` the new ``name``, value and place unchanged."""
-        self.fields = [
-            field(name, old[2]) if old[0] == key else old for old in self.fields
-        ]
+        self.fields = [field(name, old[2]) if old[0] == key else old for old in self._fields]
 
     def copy(self) -> Headers:
         """Return an independent list of the same fields."""
-        return Headers(list(self.fields))
+        return Headers(self._fields, self._lines)
 
     def __iter__(self) -> Iterator[Field]:
-        return iter(self.fields)
+        return iter(self._fields)
 
     def __repr__(self) -> str:
-        return f"<Headers {[(name, value) for _, name, value in self.fields]}>"
+        return f"<Headers {[(name, value) for _, name, value in self._fields]}>"
+
+
+def write_lines(fields: Iterable[Field]) -> bytes:
+    """Return checked fields as the lines of a head."""
+    pieces: list[bytes] = []
+    for _, name, value in fields:
+        pieces += (name, b": ", value, b"\r\n")
+    return b"".join(pieces)
 
 
 def tokens(values: Iterable[bytes]) -> list[bytes]:

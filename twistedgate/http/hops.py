@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from twistedgate.errors import Refusal
-from twistedgate.http.headers import Field
+from twistedgate.http.headers import Field, write_lines
 from twistedgate.http.message import Request
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}")
 _HOST = re.compile(rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _PORT = re.compile(rb"[0-9]{1,5}")
 _SCHEMES = {b"http": "http", b"https": "https"}
-_MAX_REMEMBERED = 64
 
 _KEPT = frozenset((b"x-forwarded-prefix", b"x-forwarded-server", b"x-real-ip", b"x-original-url", b"x-rewrite-url"))
 """Claims of a trusted peer that go on as they are."""
@@ -57,6 +56,18 @@ class Caller:
     request_id: str
 
 
+class Introduction:
+    """What is written of one peer for every request of its connection; the last host's is remembered."""
+
+    __slots__ = ("authority", "fields", "lines", "peer")
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.authority: str | None = None
+        self.fields: tuple[Field, ...] = ()
+        self.lines = b""
+
+
 class Forwarder:
     """Writes the fields that this gateway adds to every request."""
 
@@ -65,7 +76,6 @@ class Forwarder:
         self._name = name.encode("ascii")
         self._via: Field = (b"via", b"Via", b"1.1 " + self._name)
         self._trusted = tuple(trusted)
-        self._remembered: dict[tuple[Peer, str], list[Field]] = {}
 
     def is_trusted(self, address: str) -> bool:
         """Whether ``trusted_proxies`` names the address; a peer on a unix socket is local and never named."""
@@ -79,31 +89,30 @@ class Forwarder:
             parsed = parsed.ipv4_mapped
         return any(parsed in network for network in self._trusted)
 
-    def dress(self, request: Request, claims: list[Field], peer: Peer, request_id: str) -> Caller | None:
+    def dress(
+        self, request: Request, claims: Sequence[Field], introduction: Introduction, request_id: str
+    ) -> Caller | None:
         """Add the gateway's own fields to the request, believing ``claims`` as far as the peer is trusted.
 
         Returns what a trusted peer said of the caller, ``None`` where the peer is the caller.  Raises ``Refusal``
         (508) for a request that has been here before.
         """
-        fields = request.headers.fields
+        peer = introduction.peer
         if claims:
-            self._take_via(fields, claims)
+            self._take_via(request, claims)
             if peer.is_trusted:
                 return self._believe(request, claims, peer, request_id)
         authority = request.target.authority
-        own = self._remembered.get((peer, authority))
-        if own is None:
-            own = self._remember(peer, authority)
-        fields += own
-        fields.append((b"x-request-id", b"X-Request-Id", request_id.encode("ascii")))
+        if authority != introduction.authority:
+            introduction.authority = authority
+            fields = self._own_fields(peer.address, peer.scheme, peer.port, authority)
+            introduction.fields, introduction.lines = tuple(fields), write_lines(fields)
+        text = request_id.encode("ascii")
+        request.headers.extend(
+            (*introduction.fields, (b"x-request-id", b"X-Request-Id", text)),
+            b"%bX-Request-Id: %b\r\n" % (introduction.lines, text),
+        )
         return None
-
-    def _remember(self, peer: Peer, authority: str) -> list[Field]:
-        own = self._own_fields(peer.address, peer.scheme, peer.port, authority)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[peer, authority] = own
-        return own
 
     def _own_fields(self, address: str, scheme: str, port: int, authority: str) -> list[Field]:
         client, host = address.encode("ascii"), authority.encode("ascii")
@@ -119,15 +128,15 @@ class Forwarder:
         own.append(self._via)
         return own
 
-    def _take_via(self, fields: list[Field], claims: list[Field]) -> None:
+    def _take_via(self, request: Request, claims: Sequence[Field]) -> None:
         """Keep the Via that came, unless it names this gateway."""
         for claim in claims:
             if claim[0] == b"via":
                 if self._name in claim[2]:
                     raise Refusal(508, "loop")
-                fields.append(claim)
+                request.headers.extend((claim,), write_lines((claim,)))
 
-    def _believe(self, request: Request, claims: list[Field], peer: Peer, request_id: str) -> Caller:
+    def _believe(self, request: Request, claims: Sequence[Field], peer: Peer, request_id: str) -> Caller:
         """Extend what a trusted peer says instead of replacing it."""
         said: dict[bytes, bytes] = {}
         for key, _, value in claims:
@@ -143,13 +152,14 @@ class Forwarder:
             int(port) if _PORT.fullmatch(port) else peer.port,
             host.decode("ascii") if _HOST.fullmatch(host) else request.target.authority,
         )
-        fields = request.headers.fields
+        fields: list[Field] = []
         for key, name, value in own:
             if key in (b"x-forwarded-for", b"forwarded") and said.get(key):
                 value = said[key] + b", " + value
             fields.append((key, name, value))
         fields += [claim for claim in claims if claim[0] in _KEPT]
         fields.append((b"x-request-id", b"X-Request-Id", request_id.encode("ascii")))
+        request.headers.extend(tuple(fields), write_lines(fields))
         return Caller(self._client(said.get(b"x-forwarded-for", b""), peer.address), scheme, request_id)
 
     def _client(self, chain: bytes, peer_address: str) -> str:

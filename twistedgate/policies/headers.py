@@ -121,7 +121,7 @@ def _set(line: HeaderLine) -> _Change:
                 after = [other for other in fields[place + 1 :] if other[0] != key]
                 present.fields = [*fields[:place], constant, *after]
                 return
-        fields.append(constant)
+        present.extend((constant,), headers.write_lines((constant,)))
 
     return change
 
@@ -131,8 +131,9 @@ def _add(line: HeaderLine) -> _Change:
     render = _renderer(value)
     if render is not None:
         return lambda present, exchange: present.add(name, render(exchange))
-    constant = headers.field(name, value)
-    return lambda present, _: present.fields.append(constant)
+    constant = (headers.field(name, value),)
+    lines = headers.write_lines(constant)
+    return lambda present, _: present.extend(constant, lines)
 
 
 def _renderer(value: bytes) -> _Render | None:

@@ -57,7 +57,7 @@ _log = Logger()
 class Lender(Port):
     """Where a connection comes from and goes back to."""
 
-    def give_back(self, connection: UpstreamConnection) -> None:
+    def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """Take an idle connection."""
 
     def forget(self, connection: UpstreamConnection) -> None:
@@ -241,7 +241,7 @@ class UpstreamConnection(Protocol):
 
     # the request
 
-    def begin(self, exchange: Exchange, head: bytes) -> Signal[Response]:
+    def begin(self, exchange: Exchange, head: bytes, now: float) -> Signal[Response]:
         """Send a request; the signal gives the head of the answer, or an ``UpstreamFailure``."""
         self.uses += 1
         self._exchange = exchange
@@ -251,13 +251,13 @@ class UpstreamConnection(Protocol):
         body = request.body
         if isinstance(body, bytes):
             self._request_sent = True
-            self.deadline = self._now() + self._response_timeout
+            self.deadline = now + self._response_timeout
             self.transport.write(head + body if body else head)
         else:
             self._request_sent = False
             self._chunks_request = request.length == CHUNKED
             self._head = head
-            self.deadline = self._now() + self._read_timeout
+            self.deadline = now + self._read_timeout
             body.attach(self)
             if self._head:
                 head, self._head = self._head, b""
@@ -327,7 +327,7 @@ class UpstreamConnection(Protocol):
         elif exchange.request.method == "HEAD" or response.status == 304:
             response.length = NO_FRAMING
         signal, self._signal = self._signal, None
-        self._finish_exchange(rest)
+        self._finish_exchange(rest, now)
         if signal is not None:
             signal.set(response)
 
@@ -385,11 +385,11 @@ class UpstreamConnection(Protocol):
         body, self._body = self._body, None
         self._reader = None
         trailers = reader.trailers
-        self._finish_exchange(reader.rest)
+        self._finish_exchange(reader.rest, self._now())
         if body is not None:
             body.finish(trailers)
 
-    def _finish_exchange(self, rest: bytes) -> None:
+    def _finish_exchange(self, rest: bytes, now: float) -> None:
         """The answer is complete: lend the connection again if nothing speaks against it."""
         exchange, self._exchange = self._exchange, None
         self.deadline = NEVER
@@ -402,7 +402,7 @@ class UpstreamConnection(Protocol):
         if rest:
             _log.warn("upstream target {target}: bytes after the end of an answer", target=self.target.name)
         if self._request_sent and self._keep_alive and not rest and self.is_open:
-            self._lender.give_back(self)
+            self._lender.give_back(self, now)
             return
         if exchange is not None and not self._request_sent and not isinstance(exchange.request.body, bytes):
             exchange.request.body.detach()

@@ -73,7 +73,7 @@ class _Connecting(ClientFactory):
         self._stop_timeout()
         if self.signal.is_set:
             # whoever wanted it has left meanwhile; the next one will want it
-            self._pool.give_back(connection)
+            self._pool.give_back(connection, self._pool.now())
         else:
             self.signal.set(connection)
 
@@ -118,7 +118,7 @@ class Pool:
         self.config = config
         self.reactor = reactor
         self.tls_creator = tls_creator
-        self._now = now
+        self.now = now
         self._limits = HeadLimits(max_head=config.max_head, max_headers=MAX_RESPONSE_FIELDS)
         self._connections: set[UpstreamConnection] = set()
         self._idle: dict[Target, list[UpstreamConnection]] = {}
@@ -151,16 +151,15 @@ class Pool:
     def make_connection(self, target: Target) -> UpstreamConnection:
         """Return the protocol for a new socket."""
         timeouts = (self.config.response_timeout, self.config.read_timeout)
-        connection = UpstreamConnection(target, self, self._limits, timeouts, self._now)
+        connection = UpstreamConnection(target, self, self._limits, timeouts, self.now)
         self._connections.add(connection)
         return connection
 
-    def give_back(self, connection: UpstreamConnection) -> None:
+    def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """Keep an idle connection, or close one that is too many."""
         if self.idle_count >= self.config.keepalive or connection not in self._connections:
             connection.close()
             return
-        now = self._now()
         keep = self.config.keepalive_timeout
         if connection.keep_alive_timeout is not None:
             keep = min(keep, max(connection.keep_alive_timeout - CLOSING_MARGIN, 0.0))

@@ -102,13 +102,13 @@ class Upstream:
             connection = self.pool.take(target, exchange.request.method in IDEMPOTENT, exchange.started)
             if connection is not None:
                 try:
-                    response = await connection.begin(exchange, head)
+                    response = await connection.begin(exchange, head, self._time_of(exchange))
                 except StaleConnection as stale:
                     connection = None
                     self._check_resend(exchange, stale)
             if connection is None:
                 connection = await self._connect(target, exchange)
-                response = await connection.begin(exchange, head)
+                response = await connection.begin(exchange, head, self._now())
         except UpstreamFailure as failure:
             self._failed(target, failure.reason, failure.detail)
             raise

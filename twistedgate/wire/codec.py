@@ -5,6 +5,9 @@ Rules
   byte of what follows, so nothing of a second message can be mistaken for the first; what the same read held
   besides is left in ``rest``.
 - A head is bounded before it is complete: ``max_head`` bytes, ``max_headers`` fields, a target of ``max_uri``.
+- A block of fields that was judged before, byte for byte, is not parsed again: clients and servers say the same thing
+  over and over.  What is remembered is the judgement of those bytes alone; method, target and status are judged
+  each time.
 - Text that is no HTTP is refused with the first byte that shows it, not after a timeout; whole or byte by byte,
   the same text gets the same refusal.
 
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httptools
 
@@ -24,10 +27,14 @@ from twistedgate.http.headers import Field
 from twistedgate.http.message import Request
 from twistedgate.wire.framing import (
     RawField,
+    RequestFields,
+    ResponseFields,
     ResponseFraming,
     judge_request,
+    judge_request_fields,
     judge_request_line,
     judge_response,
+    judge_response_fields,
     judge_status_line,
 )
 
@@ -49,6 +56,43 @@ class HeadLimits:
     max_head: int = 32 * 1024
     max_uri: int = 8 * 1024
     max_headers: int = 100
+
+
+MEMORY_ENTRIES = 512
+MEMORY_BLOCK = 2048
+"""Blocks of fields that are remembered for each direction, and the size of the largest: 2 MiB at the very most."""
+
+Said = TypeVar("Said")
+
+
+class Memory(Generic[Said]):
+    """What was judged of blocks of bytes; the older half is forgotten when the younger is full."""
+
+    __slots__ = ("_older", "_younger")
+
+    def __init__(self) -> None:
+        self._younger: dict[bytes, Said] = {}
+        self._older: dict[bytes, Said] = {}
+
+    def recall(self, block: bytes) -> Said | None:
+        """Return what was judged of exactly these bytes."""
+        said = self._younger.get(block)
+        if said is None and (said := self._older.get(block)) is not None:
+            self._younger[block] = said
+        return said
+
+    def keep(self, block: bytes, said: Said) -> None:
+        """Remember a judgement."""
+        if len(block) <= MEMORY_BLOCK:
+            if len(self._younger) >= MEMORY_ENTRIES:
+                self._older, self._younger = self._younger, {}
+            self._younger[block] = said
+
+
+_requests: Memory[RequestFields] = Memory()
+_requests_http10: Memory[RequestFields] = Memory()
+_responses: Memory[ResponseFields] = Memory()
+_responses_http10: Memory[ResponseFields] = Memory()
 
 
 class _HeadReader:
@@ -79,11 +123,7 @@ class _HeadReader:
         fields = self._fields
         self._parser = None
         self._fields = []
-        self._buffer = b""
         self._fed = 0
-        self.rest = head[end:]
-        if len(fields) > self._limits.max_headers:
-            raise BadMessage(431, "head-too-large", "too many fields")
         if b" \r\n" in head or b"\t\r\n" in head:
             # llhttp takes the optional blanks off the front of a value only (RFC 9112 section 5.1)
             return [(name, value.rstrip(b" \t")) for name, value in fields]
@@ -100,7 +140,7 @@ class RequestCodec(_HeadReader):
 
     def __init__(self, limits: HeadLimits) -> None:
         super().__init__(limits)
-        self.claims: list[Field] = []
+        self.claims: tuple[Field, ...] = ()
 
     def receive(self, piece: bytes) -> Request | None:
         """Take bytes of a head; return the request once it is whole, the bytes behind it in ``rest``.
@@ -110,7 +150,7 @@ class RequestCodec(_HeadReader):
         """
         seen = len(self._buffer)
         head = self._buffer + piece if seen else piece
-        if head[:2] == b"\r\n" and not self._fed:
+        if not self._fed and head.startswith(b"\r\n"):
             # one empty line before a request is overlooked (RFC 9112 section 2.2)
             head = head[2:]
             seen = 0
@@ -120,11 +160,21 @@ class RequestCodec(_HeadReader):
             return None
         if end > self._limits.max_head:
             self._refuse_size(head)
-        method, target, is_http10 = judge_request_line(head)
+        method, target, is_http10, line_end = judge_request_line(head)
         if len(target) > self._limits.max_uri:
             raise BadMessage(414, "uri-too-long")
-        request, self.claims = judge_request(method, target, is_http10, self._take_fields(head, end))
-        return request
+        memory = _requests_http10 if is_http10 else _requests
+        block = head[line_end:end]
+        said = memory.recall(block)
+        if said is None or self._fed:
+            said = judge_request_fields(self._take_fields(head, end), is_http10)
+            memory.keep(block, said)
+        if said.count > self._limits.max_headers:
+            raise BadMessage(431, "head-too-large", "too many fields")
+        self._buffer = b""
+        self.rest = head[end:]
+        self.claims = said.claims
+        return judge_request(method, target, is_http10, said)
 
     def _receive_part(self, head: bytes) -> None:
         """Bound a head that is not complete, and judge what can be judged of it."""
@@ -137,7 +187,7 @@ class RequestCodec(_HeadReader):
                 raise BadMessage(414, "uri-too-long")
             return
         if not self._fed:
-            _, target, _ = judge_request_line(head)
+            _, target, _, _ = judge_request_line(head)
             if len(target) > self._limits.max_uri:
                 raise BadMessage(414, "uri-too-long")
         if len(head) >= self._limits.max_head:
@@ -182,8 +232,18 @@ class ResponseCodec(_HeadReader):
             return None
         if end > self._limits.max_head:
             raise BadMessage(502, "bad-response", "its head is too large")
-        judge_status_line(head)
-        return judge_response(head, self._take_fields(head, end), method)
+        is_http10, status, phrase, line_end = judge_status_line(head)
+        memory = _responses_http10 if is_http10 else _responses
+        block = head[line_end:end]
+        said = memory.recall(block)
+        if said is None or self._fed:
+            said = judge_response_fields(self._take_fields(head, end), is_http10)
+            memory.keep(block, said)
+        if said.count > self._limits.max_headers:
+            raise BadMessage(502, "bad-response", "it has too many fields")
+        self._buffer = b""
+        self.rest = head[end:]
+        return judge_response(status, phrase, said, method)
 
     def _receive_part(self, head: bytes) -> None:
         self._buffer = head

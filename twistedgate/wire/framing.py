@@ -20,9 +20,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from dataclasses import dataclass
 
 from twistedgate.errors import BadMessage
-from twistedgate.http.headers import Field, Headers, tokens
+from twistedgate.http.headers import Field, Headers, tokens, write_lines
 from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
 from twistedgate.http.target import parse_target
 
@@ -148,6 +149,8 @@ class _Special:
         """Put a value aside under its kind."""
         if kind == _LENGTH_KIND:
             self.lengths.append(value)
+        elif kind == _HOST:
+            self.hosts.append(value)
         elif kind == _CODING:
             self.codings.append(value)
         elif kind == _CONNECTION:
@@ -163,8 +166,8 @@ class _Special:
 RawField = tuple[bytes, bytes]
 
 
-def judge_request_line(head: bytes) -> tuple[str, bytes, bool]:
-    """Return method, raw target and whether it is HTTP/1.0; raises ``BadMessage`` (RFC 9112 section 3)."""
+def judge_request_line(head: bytes) -> tuple[str, bytes, bool, int]:
+    """Return method, raw target, whether it is HTTP/1.0, and where the line ends (RFC 9112 section 3)."""
     line = REQUEST_LINE.match(head)
     if line is None:
         if _OTHER_VERSION.match(head) is not None:
@@ -173,7 +176,7 @@ def judge_request_line(head: bytes) -> tuple[str, bytes, bool]:
     method = METHODS.get(line[1])
     if method is None:
         method = _judge_other_method(line[1])
-    return method, line[2], line[3] == b"0"
+    return method, line[2], line[3] == b"0", line.end()
 
 
 def _judge_other_method(method: bytes) -> str:
@@ -185,66 +188,85 @@ def _judge_other_method(method: bytes) -> str:
     raise BadMessage(501, "unknown-method", method.decode("ascii"))
 
 
-def judge_request(
-    method: str, raw_target: bytes, is_http10: bool, raw_fields: list[RawField]
-) -> tuple[Request, list[Field]]:
-    """Judge a parsed head; returns the request and the claims; raises ``BadMessage``."""
+@dataclass(frozen=True, slots=True)
+class RequestFields:
+    """What the fields of a request say, whatever its method and target: the same fields, the same judgement."""
+
+    fields: tuple[Field, ...]
+    lines: bytes
+    """How ``fields`` are written."""
+    claims: tuple[Field, ...]
+    """Fields by which a proxy speaks for a client."""
+    host: bytes | None
+    length: int
+    keep_alive: bool
+    expects_continue: bool
+    accepts_trailers: bool
+    upgrades: tuple[bytes, ...]
+    """The protocols of Upgrade, where Connection names it."""
+    count: int
+    """How many fields there were."""
+
+
+def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> RequestFields:
+    """Judge the fields of a request; raises ``BadMessage``."""
     fields: list[Field] = []
     claims: list[Field] = []
-    special: _Special | None = None
-    host: bytes | None = None
-    known = _request_names.get
+    special = _Special()
     for name, value in raw_fields:
-        key, kind = known(name) or _request_names.learn(name)
+        key, kind = _request_names.get(name) or _request_names.learn(name)
         if kind == _PLAIN:
-            fields.append((key, name, value))
-        elif kind == _HOST:
-            if host is not None:
-                raise BadMessage(400, "bad-host", "more than one Host")
-            host = value
             fields.append((key, name, value))
         elif kind == _CLAIM:
             claims.append((key, name, value))
         elif kind != _DROP:
-            if special is None:
-                special = _Special()
             special.take(kind, value)
-    target = parse_target(method, raw_target, host, is_http10)
-    if host is not None and (host_value := target.authority.encode("ascii")) != host:
-        # the target's authority goes out, in its one form (RFC 9112 section 3.2.2)
-        fields = [(key, name, host_value) if key == b"host" else (key, name, value) for key, name, value in fields]
-    request = Request(method, target, Headers(fields))
-    if is_http10:
-        request.is_http10 = True
-        request.keep_alive = False
-    if special is not None:
-        _judge_special(request, claims, special)
-    return request, claims
-
-
-def _judge_special(request: Request, claims: list[Field], special: _Special) -> None:
-    request.length = _request_length(special, request.is_http10)
+            if kind == _HOST:
+                fields.append((key, name, value))
+    if len(special.hosts) > 1:
+        raise BadMessage(400, "bad-host", "more than one Host")
+    length = _request_length(special, is_http10)
     options = tokens(special.connection)
-    if b"close" in options:
-        request.keep_alive = False
-    elif request.is_http10 and b"keep-alive" in options:
-        request.keep_alive = True
-    _remove_nominated(request.headers, options)
-    claims[:] = [claim for claim in claims if claim[0] not in options]
-    if special.upgrades and b"upgrade" in options:
-        request.upgrade = _judge_upgrade(request, special.upgrades)
-    if special.expects:
-        _judge_expect(request, special.expects)
-    if special.te:
-        request.accepts_trailers = b"trailers" in tokens(special.te)
-
-
-def _remove_nominated(headers: Headers, options: list[bytes]) -> None:
-    """Take out what Connection names (RFC 9110 section 7.6.1), but nothing that the next hop must see."""
-    nominated = {option for option in options if option not in _UNREMOVABLE}
-    nominated -= {b"close", b"keep-alive", b"upgrade", b"te"}
+    nominated = _nominated(options)
     if nominated:
-        headers.keep(lambda key: key not in nominated)
+        fields = [field for field in fields if field[0] not in nominated]
+        claims = [claim for claim in claims if claim[0] not in nominated]
+    if special.expects:
+        _judge_expect(special.expects)
+    return RequestFields(
+        fields=tuple(fields),
+        lines=write_lines(fields),
+        claims=tuple(claims),
+        host=special.hosts[0] if special.hosts else None,
+        length=length,
+        keep_alive=b"close" not in options and (not is_http10 or b"keep-alive" in options),
+        expects_continue=bool(special.expects) and not is_http10 and length != 0,
+        accepts_trailers=b"trailers" in tokens(special.te),
+        upgrades=tuple(tokens(special.upgrades)) if b"upgrade" in options else (),
+        count=len(raw_fields),
+    )
+
+
+def judge_request(method: str, raw_target: bytes, is_http10: bool, said: RequestFields) -> Request:
+    """Join a request line with its fields; raises ``BadMessage``."""
+    target = parse_target(method, raw_target, said.host, is_http10)
+    request = Request(method, target, Headers(said.fields, said.lines))
+    request.is_http10 = is_http10
+    request.length = said.length
+    request.keep_alive = said.keep_alive
+    request.expects_continue = said.expects_continue
+    request.accepts_trailers = said.accepts_trailers
+    if said.upgrades:
+        request.upgrade = _judge_upgrade(request, said.upgrades)
+    if said.host is not None and target.authority != said.host.decode("latin-1"):
+        # the target's authority goes out, in its one form (RFC 9112 section 3.2.2)
+        request.headers.set(b"Host", target.authority.encode("ascii"))
+    return request
+
+
+def _nominated(options: list[bytes]) -> set[bytes]:
+    """Return the fields that Connection takes out (RFC 9110 section 7.6.1), none that the next hop must see."""
+    return {option for option in options if option not in _UNREMOVABLE}
 
 
 def _request_length(special: _Special, is_http10: bool) -> int:
@@ -282,9 +304,9 @@ def _content_length(lengths: list[bytes]) -> int:
     return int(lengths[0])
 
 
-def _judge_upgrade(request: Request, upgrades: list[bytes]) -> bytes | None:
+def _judge_upgrade(request: Request, upgrades: tuple[bytes, ...]) -> bytes | None:
     """Return ``websocket`` for a complete opening handshake (RFC 6455 section 4.1); other protocols are not passed on."""
-    if tokens(upgrades) != [b"websocket"]:
+    if upgrades != (b"websocket",):
         return None
     if request.method != "GET" or request.is_http10 or request.length != 0:
         raise BadMessage(400, "bad-upgrade", "a WebSocket opens with a GET of HTTP/1.1 without a body")
@@ -300,88 +322,103 @@ def _judge_upgrade(request: Request, upgrades: list[bytes]) -> bytes | None:
     return b"websocket"
 
 
-def _judge_expect(request: Request, expects: list[bytes]) -> None:
-    """Accept 100-continue alone; an HTTP/1.0 client's is ignored (RFC 9110 section 10.1.1)."""
+def _judge_expect(expects: list[bytes]) -> None:
+    """Accept 100-continue alone (RFC 9110 section 10.1.1)."""
     if len(expects) != 1 or expects[0].lower() != b"100-continue":
         raise BadMessage(417, "expectation-failed")
-    request.expects_continue = not request.is_http10 and request.length != 0
 
 
-def judge_status_line(head: bytes) -> tuple[bool, int, bytes]:
-    """Return whether it is HTTP/1.0, status and phrase; raises ``BadMessage`` (RFC 9112 section 4)."""
+def judge_status_line(head: bytes) -> tuple[bool, int, bytes, int]:
+    """Return whether it is HTTP/1.0, status, phrase, and where the line ends (RFC 9112 section 4)."""
     line = STATUS_LINE.match(head)
     if line is None:
         raise BadMessage(502, "bad-response", "the status line")
-    return line[1] == b"0", int(line[2]), line[3] or b""
+    return line[1] == b"0", int(line[2]), line[3] or b"", line.end()
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseFields:
+    """What the fields of an answer say, whatever its status: the same fields, the same judgement."""
+
+    fields: tuple[Field, ...]
+    lines: bytes
+    length: int
+    """As announced: a number, ``CHUNKED`` or ``UNTIL_CLOSE``."""
+    keep_alive: bool
+    keep_alive_timeout: float | None
+    upgrade: bytes | None
+    count: int
+
+
+@dataclass(slots=True)
 class ResponseFraming:
     """A judged response and what its head says of the connection it came on."""
 
-    __slots__ = ("keep_alive", "keep_alive_timeout", "response", "upgrade")
-
-    def __init__(self, response: Response, keep_alive: bool) -> None:
-        self.response = response
-        self.keep_alive = keep_alive
-        self.keep_alive_timeout: float | None = None
-        self.upgrade: bytes | None = None
+    response: Response
+    keep_alive: bool
+    keep_alive_timeout: float | None
+    upgrade: bytes | None
 
 
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|,)[ \t]*timeout[ \t]*=[ \t]*\"?([0-9]{1,6})", re.IGNORECASE)
 
 
-def judge_response(head: bytes, raw_fields: list[RawField], method: str) -> ResponseFraming:
-    """Judge the head of an answer to ``method``; raises ``BadMessage`` with 502 (RFC 9112 section 6.3)."""
-    is_http10, status, phrase = judge_status_line(head)
+def judge_response_fields(raw_fields: list[RawField], is_http10: bool) -> ResponseFields:
+    """Judge the fields of an answer; raises ``BadMessage`` with 502 (RFC 9112 section 6.3)."""
     fields: list[Field] = []
     special = _Special()
-    keep_alive_field = b""
-    known = _response_names.get
+    keep_alive_timeout: float | None = None
     for name, value in raw_fields:
-        key, kind = known(name) or _response_names.learn(name)
+        key, kind = _response_names.get(name) or _response_names.learn(name)
         if kind == _PLAIN:
             fields.append((key, name, value))
         elif kind != _DROP:
             special.take(kind, value)
         elif key == b"keep-alive":
-            keep_alive_field = value
-    response = Response(status, Headers(fields))
-    response.phrase = phrase
-    framing = ResponseFraming(response, not is_http10)
-    if special.connection:
-        _judge_connection(framing, special, is_http10)
-    if keep_alive_field:
-        timeout = _KEEP_ALIVE_TIMEOUT.search(keep_alive_field)
-        framing.keep_alive_timeout = float(timeout[1]) if timeout else None
-    response.length = _response_length(response, special, method, is_http10)
-    if response.length == UNTIL_CLOSE:
-        framing.keep_alive = False
-    return framing
-
-
-def _judge_connection(framing: ResponseFraming, special: _Special, is_http10: bool) -> None:
+            timeout = _KEEP_ALIVE_TIMEOUT.search(value)
+            keep_alive_timeout = float(timeout[1]) if timeout else None
     options = tokens(special.connection)
-    framing.keep_alive = b"close" not in options and (not is_http10 or b"keep-alive" in options)
-    _remove_nominated(framing.response.headers, options)
-    if b"upgrade" in options and special.upgrades:
-        framing.upgrade = special.upgrades[0].lower()
+    nominated = _nominated(options)
+    if nominated:
+        fields = [field for field in fields if field[0] not in nominated]
+    return ResponseFields(
+        fields=tuple(fields),
+        lines=write_lines(fields),
+        length=_announced_length(special, is_http10),
+        keep_alive=b"close" not in options and (not is_http10 or b"keep-alive" in options),
+        keep_alive_timeout=keep_alive_timeout,
+        upgrade=special.upgrades[0].lower() if special.upgrades and b"upgrade" in options else None,
+        count=len(raw_fields),
+    )
 
 
-def _response_length(response: Response, special: _Special, method: str, is_http10: bool) -> int:
-    """Return the length of the body that follows this head, 0 where none may (RFC 9112 section 6.3)."""
-    status = response.status
-    announced = UNTIL_CLOSE
+def judge_response(status: int, phrase: bytes, said: ResponseFields, method: str) -> ResponseFraming:
+    """Join a status line with its fields, in answer to ``method``."""
+    response = Response(status, Headers(said.fields, said.lines))
+    response.phrase = phrase
+    length = said.length
+    keep_alive = said.keep_alive
+    if method == "HEAD" or status == 304:
+        if length >= 0:
+            # the length that a GET would have; it is not the length of what follows
+            response.headers.add(b"Content-Length", b"%d" % length)
+        length = 0
+    elif status < 200 or status == 204:
+        length = 0
+    elif length == UNTIL_CLOSE:
+        keep_alive = False
+    response.length = length
+    return ResponseFraming(response, keep_alive, said.keep_alive_timeout, said.upgrade)
+
+
+def _announced_length(special: _Special, is_http10: bool) -> int:
+    """Return the length that the fields announce."""
     if special.codings:
         if is_http10 or special.lengths or len(special.codings) > 1 or special.codings[0].lower() != b"chunked":
             raise BadMessage(502, "bad-response", "its Transfer-Encoding")
-        announced = CHUNKED
-    elif special.lengths:
+        return CHUNKED
+    if special.lengths:
         if len(special.lengths) > 1 or _LENGTH.fullmatch(special.lengths[0]) is None:
             raise BadMessage(502, "bad-response", "its Content-Length")
-        announced = int(special.lengths[0])
-    if method == "HEAD" or status == 304:
-        if announced >= 0 and special.lengths:
-            # the length that a GET would have; it is not the length of what follows
-            response.headers.fields.append((b"content-length", b"Content-Length", special.lengths[0]))
-        return 0
-    return 0 if status < 200 or status == 204 else announced
+        return int(special.lengths[0])
+    return UNTIL_CLOSE

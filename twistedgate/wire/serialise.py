@@ -6,7 +6,7 @@ Fields come checked (``http.headers.field`` or the codec), so that writing canno
 
 from __future__ import annotations
 
-from twistedgate.http.headers import Field, Headers
+from twistedgate.http.headers import Headers
 from twistedgate.http.message import CHUNKED
 
 NO_FRAMING = -3
@@ -16,21 +16,16 @@ LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def head(line: bytes, fields: list[Field], length: int, extra: bytes = b"") -> bytes:
+def head(line: bytes, headers: Headers, length: int, extra: bytes = b"") -> bytes:
     """Return a head: its first line, the fields, the framing of a body of ``length``, and ``extra`` lines.
 
     ``length`` is 0 or more for Content-Length, ``CHUNKED``, or anything else for no framing at all.
     """
-    lines = [line]
-    for _, name, value in fields:
-        lines += (name, b": ", value, b"\r\n")
     if length >= 0:
-        lines.append(b"Content-Length: %d\r\n" % length)
-    elif length == CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked\r\n")
-    lines.append(extra)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        return b"%b%bContent-Length: %d\r\n%b\r\n" % (line, headers.lines, length, extra)
+    if length == CHUNKED:
+        return b"%b%bTransfer-Encoding: chunked\r\n%b\r\n" % (line, headers.lines, extra)
+    return b"%b%b%b\r\n" % (line, headers.lines, extra)
 
 
 def chunk(piece: bytes) -> bytes:
@@ -42,4 +37,4 @@ def last_chunk(trailers: Headers | None) -> bytes:
     """Return the end of a chunked body."""
     if trailers is None:
         return LAST_CHUNK
-    return b"0\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % (name, value) for _, name, value in trailers)
+    return b"0\r\n%b\r\n" % trailers.lines

@@ -1,0 +1,148 @@
+"""Every open address of the process, across reloads.
+
+An address that stays keeps its socket and its connections; a new one is bound while the reload is prepared, so that a
+reload that cannot have it changes nothing; one that is gone stops accepting and drains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from twistedgate.config.model import ListenerConfig
+from twistedgate.net.tls import ServerTLS
+
+_log = Logger()
+
+
+class Bound(Protocol):
+    """A listener, whatever it serves."""
+
+    config: ListenerConfig
+
+    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
+        """Bind, and return the address as it can be connected to."""
+
+    def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
+        """Take new options."""
+
+    def resume_accepting(self) -> None:
+        """Accept connections."""
+
+    def pause_accepting(self) -> None:
+        """Leave new connections in the kernel's queue."""
+
+    def stop_accepting(self) -> Deferred[None]:
+        """Close the address; connections stay."""
+
+    def drain(self) -> None:
+        """Close what is idle; what is under way ends with its answer."""
+
+    def abort(self) -> None:
+        """Cut every connection that is left."""
+
+    def sweep(self, now: float) -> None:
+        """End what has taken too long."""
+
+    @property
+    def open_count(self) -> int:
+        """Connections that are open."""
+
+
+class CannotListen(Exception):
+    """An address cannot be had; the text says which and why."""
+
+
+Prepared = list[tuple[ListenerConfig, Bound, ServerTLS | None]]
+
+
+def _key(config: ListenerConfig) -> tuple[str, str, bool, int]:
+    """What makes two listeners the same socket."""
+    return config.endpoint.text, config.serve, config.tls_certificate is not None, config.mode
+
+
+class Listeners:
+    """The open addresses of one process."""
+
+    def __init__(self, reactor: Any, make: Callable[[ListenerConfig], Bound]) -> None:
+        self._reactor = reactor
+        self._make = make
+        self.bound: list[Bound] = []
+        self.leaving: list[Bound] = []
+        self.addresses: dict[str, str] = {}
+
+    def prepare(self, configs: Mapping[str, ListenerConfig]) -> Prepared:
+        """Bind what is new, accepting nothing yet; raises ``CannotListen`` and leaves nothing behind."""
+        present = {_key(bound.config): bound for bound in self.bound}
+        prepared: Prepared = []
+        fresh: list[Bound] = []
+        try:
+            for config in configs.values():
+                tls = ServerTLS.of(config)
+                bound = present.get(_key(config))
+                if bound is None:
+                    bound = self._make(config)
+                    self._bind(bound, tls)
+                    fresh.append(bound)
+                prepared.append((config, bound, tls))
+        except (CannotListenError, OSError, ValueError) as error:
+            for bound in fresh:
+                bound.stop_accepting()
+            raise CannotListen(f"[listener:{config.name}] endpoint: {config.endpoint}: {error}") from error
+        return prepared
+
+    def _bind(self, bound: Bound, tls: ServerTLS | None) -> None:
+        name = bound.config.name
+        self.addresses[name] = bound.listen(self._reactor, tls)
+        bound.pause_accepting()
+        _log.info("listening on {address} (listener {name})", address=self.addresses[name], name=name)
+
+    def commit(self, prepared: Prepared) -> list[Bound]:
+        """Use the prepared listeners; return those that are gone and drain now."""
+        kept = [bound for _, bound, _ in prepared]
+        gone = [bound for bound in self.bound if bound not in kept]
+        for config, bound, tls in prepared:
+            bound.configure(config, tls)
+        self.bound = kept
+        for bound in gone:
+            _log.info("listener {name} closes", name=bound.config.name)
+            bound.stop_accepting()
+            bound.drain()
+            self.leaving.append(bound)
+        return gone
+
+    def resume_accepting(self) -> None:
+        """Accept connections on every address."""
+        for bound in self.bound:
+            bound.resume_accepting()
+
+    def stop_accepting(self) -> None:
+        """Close every address; connections stay."""
+        for bound in self.bound:
+            bound.stop_accepting()
+
+    def drain(self) -> None:
+        """Let what is under way end."""
+        for bound in self.bound:
+            bound.drain()
+
+    def sweep(self, now: float) -> None:
+        """End what has taken too long; forget listeners that are gone and have no connection left."""
+        for bound in (*self.bound, *self.leaving):
+            bound.sweep(now)
+        if self.leaving:
+            self.leaving = [bound for bound in self.leaving if bound.open_count]
+
+    def abort(self) -> None:
+        """Cut every connection."""
+        for bound in [*self.bound, *self.leaving]:
+            bound.abort()
+
+    @property
+    def open_count(self) -> int:
+        """Connections of all listeners."""
+        return sum(bound.open_count for bound in [*self.bound, *self.leaving])

@@ -1,0 +1,281 @@
+"""From a configuration to a running gateway: start, reload, drain, stop, in written order.
+
+A reload is prepared aside (parsed, compiled, new addresses bound) and then swapped in by assignments that cannot fail;
+whatever is wrong leaves everything as it was.  A stop says so to whoever asks for readiness, waits ``drain_delay``,
+stops accepting, lets what is under way end within ``drain_timeout``, and only then closes.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from twistedgate.admin.listener import AdminListener
+from twistedgate.assembly import Assembler, Gates
+from twistedgate.config.errors import ConfigurationErrors
+from twistedgate.config.model import Configuration, ListenerConfig, UpstreamConfig
+from twistedgate.downstream.capacity import Capacity
+from twistedgate.downstream.listener import Listener, RequestIds, Serving
+from twistedgate.downstream.listeners import Bound, CannotListen, Listeners
+from twistedgate.downstream.listeners import Prepared as PreparedListeners
+from twistedgate.exchange import Exchange
+from twistedgate.gateway import Gateway
+from twistedgate.http.hops import Forwarder
+from twistedgate.net.descriptors import raise_descriptors
+from twistedgate.net.signals import install_signals
+from twistedgate.net.tls import ClientContexts
+from twistedgate.observers.access_log import AccessLog
+from twistedgate.units import Units
+from twistedgate.upstream.target import Target
+from twistedgate.upstream.upstream import Surroundings, Upstream
+from twistedgate.upstream.upstreams import Upstreams
+from twistedgate.view import View
+
+_log = Logger()
+
+LONGEST_SWEEP = 1.0
+SHORTEST_SWEEP = 0.02
+"""Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
+
+DRAIN_POLL = 0.05
+"""Seconds between two looks at whether everything under way has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration, ready to be swapped in."""
+
+    configuration: Configuration
+    upstreams: dict[str, Upstream]
+    gateway: Gateway
+    forwarder: Forwarder
+    access_log: AccessLog
+    listeners: PreparedListeners
+
+
+class GatewayService(Service):
+    """The gateway as twistd runs it."""
+
+    def __init__(self, reactor: Any, path: str, configuration: Configuration, units: Units) -> None:
+        self.path = path
+        self.configuration = configuration
+        self.is_draining = False
+        self.opened = time.time()
+        self.upstreams = Upstreams(Surroundings(reactor, time.monotonic, random.random, self._tls_creator))
+        self.capacity = Capacity(raise_descriptors(), lambda: self.upstreams.open_count)
+        self.listeners = Listeners(reactor, self._make_listener)
+        self.access_log = self._make_access_log(reactor, configuration)
+        self._reactor = reactor
+        self._units = units
+        self._tls = ClientContexts()
+        self._gates = Gates()
+        self._assembler = Assembler(units, self._gates, self._observe, time.monotonic)
+        self._name = f"twistedgate-{secrets.token_hex(4)}"
+        self._request_ids = RequestIds(secrets.token_hex(6))
+        self._serving = Serving()
+        self._sweeping = LoopingCall(self._sweep)
+        self._first: Prepared | None = None
+
+    def _observe(self, exchange: Exchange) -> None:
+        self.access_log.write(exchange)
+
+    def _tls_creator(self, upstream: UpstreamConfig, target: Target) -> Any:
+        return self._tls.creator(upstream, target.config)
+
+    @staticmethod
+    def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
+        gateway = configuration.gateway
+        return AccessLog(gateway.access_log, gateway.access_log_format, gateway.redact_query, reactor)
+
+    def _make_listener(self, config: ListenerConfig) -> Bound:
+        if config.serve == "admin":
+            return AdminListener(config, View(self))
+        return Listener(config, self._serving, self.capacity, self._request_ids)
+
+    # start
+
+    def privilegedStartService(self) -> None:
+        """Bind every address while the process may still bind any; nothing is accepted yet."""
+        try:
+            self._first = self._prepare(self.configuration)
+        except CannotListen as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(1) from None
+
+    def startService(self) -> None:
+        """Find the targets, then accept connections."""
+        super().startService()
+        first, self._first = self._first, None
+        if first is None:
+            first = self._prepare(self.configuration)
+        self._commit(first)
+        self._reactor.callWhenRunning(
+            install_signals,
+            self._reactor,
+            {
+                signal.SIGTERM: self.shut_down,
+                signal.SIGINT: self.shut_down,
+                signal.SIGHUP: self.reload,
+                signal.SIGUSR1: self.reopen_logs,
+            },
+        )
+        self._reactor.callWhenRunning(self._begin)
+
+    def _begin(self) -> None:
+        """Accept as soon as every upstream knows its targets, or has failed to learn them."""
+        ensureDeferred(self._accept_when_resolved()).addErrback(
+            lambda failure: _log.failure("the gateway could not start", failure)
+        )
+
+    async def _accept_when_resolved(self) -> None:
+        for upstream in self.upstreams:
+            await upstream.resolved()
+        if self.running and not self.is_draining:
+            self.listeners.resume_accepting()
+            _log.info("ready")
+
+    # a configuration takes effect
+
+    def _prepare(self, configuration: Configuration) -> Prepared:
+        """Make everything that a configuration wants, aside; what it raises leaves nothing behind."""
+        upstreams = self.upstreams.prepare(configuration.upstreams)
+        gateway = self._assembler.assemble(configuration, upstreams)
+        present = self.configuration.gateway
+        wanted = configuration.gateway
+        access_log = self.access_log
+        if (wanted.access_log, wanted.access_log_format, wanted.redact_query) != (
+            present.access_log,
+            present.access_log_format,
+            present.redact_query,
+        ):
+            access_log = self._make_access_log(self._reactor, configuration)
+        return Prepared(
+            configuration,
+            upstreams,
+            gateway,
+            Forwarder(self._name, wanted.trusted_proxies),
+            access_log,
+            self.listeners.prepare(configuration.listeners),
+        )
+
+    def _commit(self, prepared: Prepared) -> None:
+        """Swap a prepared configuration in."""
+        configuration = prepared.configuration
+        self.configuration = configuration
+        self.upstreams.commit(prepared.upstreams)
+        self._gates.commit(configuration)
+        self._serving.gateway = prepared.gateway
+        self._serving.forwarder = prepared.forwarder
+        self.capacity.configure(
+            configuration.gateway.max_connections, configuration.gateway.max_connections_per_ip
+        )
+        for bound in self.listeners.commit(prepared.listeners):
+            self._reactor.callLater(configuration.gateway.drain_timeout, bound.abort)
+        if prepared.access_log is not self.access_log:
+            replaced, self.access_log = self.access_log, prepared.access_log
+            replaced.stop()
+        self._sweep_every(_sweep_interval(configuration))
+        gc.collect()
+        gc.freeze()
+
+    def _sweep_every(self, interval: float) -> None:
+        if self._sweeping.running:
+            self._sweeping.stop()
+        self._sweeping.clock = self._reactor
+        self._sweeping.start(interval, now=False)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        self._serving.wall_offset = time.time() - now
+        self.listeners.sweep(now)
+        self.upstreams.sweep(now)
+        if self.capacity.is_paused:
+            self.capacity.check()
+
+    def reload(self) -> None:
+        """Read the configuration again; whatever is wrong with it, the present one stays in use."""
+        if self.is_draining:
+            _log.warn("a reload is ignored: the gateway is shutting down")
+            return
+        try:
+            prepared = self._prepare(self._units.load(self.path))
+        except ConfigurationErrors as errors:
+            for error in errors.errors:
+                _log.error("reload refused: {error}", error=error)
+            _log.error("the configuration stays as it was: {count} errors", count=len(errors.errors))
+            return
+        except CannotListen as error:
+            _log.error("reload refused: {error}; the configuration stays as it was", error=error)
+            return
+        except Exception:
+            _log.failure("reload refused: a policy could not be made; the configuration stays as it was")
+            return
+        self._commit(prepared)
+        ensureDeferred(self._accept_when_resolved())
+        _log.info("reloaded {path}", path=self.path)
+
+    def reopen_logs(self) -> None:
+        """Write the access log to a new file of its name from now on."""
+        self.access_log.reopen()
+
+    # the end
+
+    def shut_down(self) -> None:
+        """Stop in order; asked a second time, stop at once."""
+        if self.is_draining:
+            _log.warn("stopping at once")
+            self._stop_reactor()
+            return
+        self.is_draining = True
+        ensureDeferred(self._drain()).addErrback(
+            lambda failure: _log.failure("the drain failed", failure)
+        ).addBoth(lambda _: self._stop_reactor())
+
+    async def _drain(self) -> None:
+        gateway = self.configuration.gateway
+        _log.info("shutting down: not ready any more")
+        await deferLater(self._reactor, gateway.drain_delay)
+        self.listeners.stop_accepting()
+        self.listeners.drain()
+        _log.info("draining {count} connections", count=self.listeners.open_count)
+        until = time.monotonic() + gateway.drain_timeout
+        while self.listeners.open_count and time.monotonic() < until:
+            await deferLater(self._reactor, DRAIN_POLL)
+        if self.listeners.open_count:
+            _log.warn("cutting {count} connections", count=self.listeners.open_count)
+
+    def _stop_reactor(self) -> None:
+        if self._reactor.running:
+            self._reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Close everything that is left."""
+        super().stopService()
+        if self._sweeping.running:
+            self._sweeping.stop()
+        self.listeners.stop_accepting()
+        self.listeners.abort()
+        self.upstreams.stop()
+        return self.access_log.stop()
+
+
+def _sweep_interval(configuration: Configuration) -> float:
+    """Return how often deadlines are looked at, in seconds."""
+    timeouts = [LONGEST_SWEEP * 4]
+    for listener in configuration.listeners.values():
+        timeouts += [listener.header_timeout, listener.idle_timeout, listener.body_timeout, listener.send_timeout]
+    for upstream in configuration.upstreams.values():
+        timeouts += [upstream.response_timeout, upstream.read_timeout, upstream.keepalive_timeout, upstream.eject_for]
+    timeouts += [route.timeout for route in configuration.routes.values() if route.timeout is not None]
+    return max(SHORTEST_SWEEP, min(timeouts) / 4)

@@ -1,0 +1,72 @@
+"""``twistd twistedgate``: options, and the service that they make.
+
+The first statement of ``Options.__init__`` installs the reactor, unless one is there, and imports what is needed for
+more than ``--help`` only then: a library that imports the global reactor would install Twisted's own in silence.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+from twisted.python import usage
+
+if TYPE_CHECKING:
+    from twisted.application.service import IService
+
+
+_log = Logger()
+
+
+def install_reactor() -> str:
+    """Install ours unless a reactor is there already; return the name of the class that runs."""
+    if "twisted.internet.reactor" not in sys.modules:
+        from twistedgate.net.reactor import install
+
+        install()
+    return type(sys.modules["twisted.internet.reactor"]).__name__
+
+
+class Options(usage.Options):
+    """The daemon's command line."""
+
+    synopsis = "[--config FILE] [--check]"
+    longdesc = "An API gateway and HTTP proxy, configured by one INI file."
+
+    optParameters = [
+        ["config", "c", None, "The configuration; etc/twistedgate.ini or /etc/twistedgate/twistedgate.ini."]
+    ]
+    optFlags = [["check", "t", "Check the configuration, print a summary, and end."]]
+
+    def __init__(self) -> None:
+        self.reactor_name = install_reactor()
+        super().__init__()
+
+    def postOptions(self) -> None:
+        """Load the configuration; with ``--check``, say what it is and end."""
+        from twistedgate import cli
+        from twistedgate.config.errors import ConfigurationErrors
+        from twistedgate.config.load import default_path
+        from twistedgate.published import all_units
+
+        if self["check"]:
+            raise SystemExit(cli.check(self["config"]))
+        self.units = all_units()
+        try:
+            self.path = self["config"] or default_path()
+            self.configuration = self.units.load(self.path)
+        except ConfigurationErrors as errors:
+            print(errors, file=sys.stderr)
+            raise SystemExit(1) from None
+
+
+def makeService(options: Options) -> IService:
+    """Return the gateway, not started."""
+    from twisted.internet import reactor
+
+    from twistedgate.service import GatewayService
+
+    _log.info("the reactor is {name}", name=options.reactor_name)
+    running: Any = reactor
+    return GatewayService(running, options.path, options.configuration, options.units)

@@ -1,0 +1,69 @@
+"""Every upstream of the process, across reloads: what did not change keeps its pools, health and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from twistedgate.config.model import UpstreamConfig
+from twistedgate.upstream.upstream import Surroundings, Upstream
+
+
+class Prepared(Protocol):
+    """A set of upstreams that is not in use yet."""
+
+    upstreams: dict[str, Upstream]
+
+
+class Upstreams:
+    """The upstreams in use, and those whose last exchanges are still under way."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._leaving: list[Upstream] = []
+        self.upstreams: dict[str, Upstream] = {}
+
+    def __iter__(self) -> Iterator[Upstream]:
+        return iter(self.upstreams.values())
+
+    @property
+    def open_count(self) -> int:
+        """Connections to targets, those of leaving upstreams included."""
+        return sum(upstream.pool.open_count for upstream in [*self.upstreams.values(), *self._leaving])
+
+    def prepare(self, configs: Mapping[str, UpstreamConfig]) -> dict[str, Upstream]:
+        """Return the upstreams of a new configuration; nothing is started, and the old ones stay in use."""
+        prepared: dict[str, Upstream] = {}
+        for name, config in configs.items():
+            present = self.upstreams.get(name)
+            if present is not None and present.config == config:
+                prepared[name] = present
+            else:
+                prepared[name] = Upstream(config, self._surroundings, present)
+        return prepared
+
+    def commit(self, prepared: dict[str, Upstream]) -> None:
+        """Use the prepared upstreams from now on; this cannot fail."""
+        for name, present in self.upstreams.items():
+            if prepared.get(name) is not present:
+                present.retire()
+                self._leaving.append(present)
+        started = [upstream for name, upstream in prepared.items() if self.upstreams.get(name) is not upstream]
+        self.upstreams = dict(prepared)
+        for upstream in started:
+            upstream.start()
+
+    def sweep(self, now: float) -> None:
+        """End what is past its deadline, and forget what has nothing under way."""
+        for upstream in self.upstreams.values():
+            upstream.sweep(now)
+        for upstream in self._leaving[:]:
+            upstream.pool.sweep(now)
+            if not upstream.pool.open_count:
+                self._leaving.remove(upstream)
+
+    def stop(self) -> None:
+        """End every probe, look-up and connection."""
+        for upstream in [*self.upstreams.values(), *self._leaving]:
+            upstream.retire()
+            upstream.pool.abort()
