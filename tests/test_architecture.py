@@ -49,6 +49,7 @@ FLOORS = {
     "admin": 5,
     "tap": 6,
     "service": 6,
+    "assembly": 6,
     "cli": 6,
     "explain": 6,
     "testing": 6,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence, Sized
@@ -40,9 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"twistedgate {chosen.verb}: not understood: {' '.join(rest)}", 2)
     run: Callable[[argparse.Namespace], int] = chosen.run
     try:
-        return run(chosen)
+        status = run(chosen)
+        sys.stdout.flush()
     except ConfigurationErrors as errors:
         return _fail(f"{errors}\n{_counted(len(errors.errors), 'error')}")
+    except BrokenPipeError:
+        # Whoever read has seen enough (`| head`); nothing is left to be said when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

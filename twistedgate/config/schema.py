@@ -55,7 +55,7 @@ class Bounds:
     high: str = ""
 
     def __str__(self) -> str:
-        return " ".join(
+        return ", ".join(
             f"{word} {bound}" for word, bound in (("at least", self.low), ("at most", self.high)) if bound
         )
 

@@ -62,7 +62,12 @@ def _included(path: str, main: Section, variables: Mapping[str, str], source: So
     for pattern in patterns:
         found = sorted(_glob(Path(path).parent, pattern))
         if not found and not set("*?[") & set(pattern):
-            source.errors.append(main.error("include", f"there is no file '{pattern}'"))
+            source.errors.append(
+                main.error(
+                    "include",
+                    f"there is no file '{pattern}'; accepted: files and patterns, relative to this file",
+                )
+            )
         for file in found:
             if file.absolute() not in seen:
                 seen.add(file.absolute())
@@ -118,6 +123,11 @@ def _fill_in(sections: list[Section], lines: list[str]) -> None:
     for section in sections:
         for name, value in parser.items(section.title):
             section.options[name] = Text(value.strip(), section.options[name].place)
+
+
+def _first_word(stripped: str) -> str:
+    """Return as much of a line as an error shows: what follows may be a secret."""
+    return stripped.split(maxsplit=1)[0][:80]
 
 
 class _Scan:
@@ -192,14 +202,14 @@ class _Scan:
             return False
         if self._section is None:
             self._fault(
-                place, "", f"'{stripped[:80]}' stands before the first section; accepted: [kind:name]"
+                place, "", f"'{_first_word(stripped)}' stands before the first section; accepted: [kind:name]"
             )
             return False
         if found is None or not found[1]:
             self._fault(
                 place,
                 "",
-                f"'{stripped[:80]}' is not an option; accepted: name = value, and lines that "
+                f"'{_first_word(stripped)}' is not an option; accepted: name = value, and lines that "
                 "continue a value are indented",
             )
             return False
@@ -225,6 +235,7 @@ class _Scan:
             what = f"'{name} ='"
         else:
             return True
+        self._is_lost = True
         self._fault(
             place,
             self._option,

@@ -127,8 +127,17 @@ def lines_of(inner: ValueType[T]) -> ValueType[tuple[T, ...]]:
 
 def _members(inner: ValueType[T], shape: str, split: Callable[[str], list[str]]) -> ValueType[tuple[T, ...]]:
     def read(text: str, around: Surroundings) -> tuple[T, ...]:
-        pieces = (piece.strip() for piece in split(text))
-        return tuple(inner.read(piece, around) for piece in pieces if piece and around.expand(piece).strip())
+        found: list[T] = []
+        wrong_ones: list[str] = []
+        for piece in (piece.strip() for piece in split(text)):
+            try:
+                if piece and around.expand(piece).strip():
+                    found.append(inner.read(piece, around))
+            except ValueError as error:
+                wrong_ones.append(str(error))
+        if wrong_ones:
+            raise ValueError("; ".join(wrong_ones))
+        return tuple(found)
 
     separator = "separated by commas or newlines" if shape == "list" else "one to a line"
     return ValueType(f"{shape} of {inner.name}", f"{inner.accepts}; {separator}", read)

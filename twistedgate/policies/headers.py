@@ -81,10 +81,11 @@ class Headers(Policy):
             *map(_add, config.response_add),
         )
 
-    def on_request(self, exchange: Exchange) -> None:
+    def on_request(self, exchange: Exchange) -> Response | None:
         """Change what the upstream will see."""
         for change in self._request:
             change(exchange.request.headers, exchange)
+        return None
 
     def on_response(self, exchange: Exchange, response: Response) -> None:
         """Change what the client will see."""
@@ -95,15 +96,20 @@ class Headers(Policy):
 def _removals(names: tuple[bytes, ...]) -> list[_Change]:
     keys = frozenset(name.lower() for name in names)
 
-    def change(present: headers.Headers, _: Exchange) -> None:
-        present.fields = [field for field in present.fields if field[0] not in keys]
+    def is_kept(key: bytes) -> bool:
+        return key not in keys
 
-    return [change] if keys else []
+    return [lambda present, _: present.keep(is_kept)] if keys else []
 
 
 def _rename(line: HeaderLine) -> _Change:
     old, new = line[0].lower(), line[1]
-    return lambda present, _: present.rename(old, new)
+
+    def change(present: headers.Headers, _: Exchange) -> None:
+        if present.has(old):
+            present.rename(old, new)
+
+    return change
 
 
 def _set(line: HeaderLine) -> _Change:
@@ -111,17 +117,15 @@ def _set(line: HeaderLine) -> _Change:
     render = _renderer(value)
     if render is not None:
         return lambda present, exchange: present.set(name, render(exchange))
-    constant = headers.field(name, value)
-    key = constant[0]
+    fields = (headers.field(name, value),)
+    key, written = fields[0][0], headers.write_lines(fields)
 
     def change(present: headers.Headers, _: Exchange) -> None:
-        fields = present.fields
-        for place, field in enumerate(fields):
-            if field[0] == key:
-                after = [other for other in fields[place + 1 :] if other[0] != key]
-                present.fields = [*fields[:place], constant, *after]
-                return
-        present.extend((constant,), headers.write_lines((constant,)))
+        # Appending keeps what is known of how the others are written; most often nothing is replaced.
+        if present.has(key):
+            present.set(name, value)
+        else:
+            present.extend(fields, written)
 
     return change
 
@@ -131,9 +135,9 @@ def _add(line: HeaderLine) -> _Change:
     render = _renderer(value)
     if render is not None:
         return lambda present, exchange: present.add(name, render(exchange))
-    constant = (headers.field(name, value),)
-    lines = headers.write_lines(constant)
-    return lambda present, _: present.extend(constant, lines)
+    fields = (headers.field(name, value),)
+    written = headers.write_lines(fields)
+    return lambda present, _: present.extend(fields, written)
 
 
 def _renderer(value: bytes) -> _Render | None:

@@ -14,18 +14,34 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from twistedgate.config.fields import field_name
+from twistedgate.config.model import ConsumerConfig
 from twistedgate.config.notation import parameter
 from twistedgate.config.schema import Problem, option
 from twistedgate.config.values import boolean, empty_or, optional
 from twistedgate.exchange import Exchange
+from twistedgate.http.headers import Field, field, write_lines
 from twistedgate.http.message import Response
 from twistedgate.policy import Policy, Stage
 from twistedgate.problem import refuse
 from twistedgate.runtime import Runtime
 
+_CONSUMER: Final = b"x-consumer"
 # RFC 9110 section 11.6.1: a 401 names what would be accepted.  No scheme is registered for keys; Kong's name.
 _CHALLENGE: Final = ((b"WWW-Authenticate", b'Key realm="twistedgate"'),)
-_NOBODY: Final = (b"\x00" * 32, "", ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """A key's digest, whose it is, and what the upstream is told of them."""
+
+    digest: bytes
+    consumer: str
+    groups: tuple[str, ...]
+    fields: tuple[Field, ...]
+    lines: bytes
+
+
+_NOBODY: Final = _Owner(b"\x00" * 32, "", (), (), b"")
 
 
 class KeyAuth(Policy):
@@ -60,10 +76,8 @@ class KeyAuth(Policy):
         self._header = b"" if config.header is None else config.header.lower()
         self._parameter = config.query.encode("ascii")
         self._keep = config.keep
-        self._owners: dict[bytes, tuple[bytes, str, tuple[str, ...]]] = {
-            digest: (digest, consumer.name, consumer.groups)
-            for consumer in runtime.consumers
-            for digest in consumer.keys
+        self._owners = {
+            digest: _owner(digest, consumer) for consumer in runtime.consumers for digest in consumer.keys
         }
 
     def on_request(self, exchange: Exchange) -> Response | None:
@@ -79,17 +93,23 @@ class KeyAuth(Policy):
         digest = hashlib.sha256(credentials[0]).digest()
         # The look-up is by a digest that nobody can steer byte by byte; the comparison takes the same
         # time for every key, right or wrong.
-        known, consumer, groups = self._owners.get(digest, _NOBODY)
-        if not hmac.compare_digest(known, digest):
+        owner = self._owners.get(digest, _NOBODY)
+        if not hmac.compare_digest(owner.digest, digest):
             return refuse(401, "bad-credentials", fields=_CHALLENGE)
-        exchange.consumer, exchange.groups = consumer, groups
+        exchange.consumer, exchange.groups = owner.consumer, owner.groups
         if not self._keep:
             if in_header:
                 request.headers.remove(self._header)
             else:
                 request.target = replace(request.target, query=rest)
-        request.headers.set(b"X-Consumer", consumer.encode("ascii"))
+        request.headers.remove(_CONSUMER)
+        request.headers.extend(owner.fields, owner.lines)
         return None
+
+
+def _owner(digest: bytes, consumer: ConsumerConfig) -> _Owner:
+    fields = (field(b"X-Consumer", consumer.name.encode("ascii")),)
+    return _Owner(digest, consumer.name, consumer.groups, fields, write_lines(fields))
 
 
 def _taken(query: str, wanted: bytes) -> tuple[list[bytes], str]:
