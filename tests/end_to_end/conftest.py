@@ -57,7 +57,7 @@ def client(gateway: Daemon) -> Iterator[Client]:
 
 
 @pytest.fixture
-def upstream() -> Iterator[Recorder]:
+def own_recorder() -> Iterator[Recorder]:
     """A recording upstream for one test."""
     with Recorder() as recorder:
         yield recorder

@@ -39,13 +39,13 @@ class Launch:
 
     environment: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
-def command(*arguments: str) -> list[str]:
-    """Return the command line that runs the daemon's plugin."""
+def command(*arguments: str, options: tuple[str, ...] = ()) -> list[str]:
+    """Return the command line that runs the daemon; ``options`` are twistd's own."""
     twistd = Path(sys.executable).with_name("twistd")
-    return [str(twistd), "-n", "--pidfile=", "twistedgate", *arguments]
+    return [str(twistd), "-n", "--pidfile=", *options, "twistedgate", *arguments]
 
 
 class Daemon:
@@ -61,8 +61,9 @@ class Daemon:
         self.ports: dict[str, int] = {}
         self._changed = threading.Condition()
         self._has_ended = False
+        self._is_deaf = False
         self.process = subprocess.Popen(
-            [*launch.prefix, *command("--config", str(self.file), *launch.arguments)],
+            [*launch.prefix, *command("--config", str(self.file), options=launch.options)],
             cwd=folder,
             env=environment(launch.environment),
             stdin=subprocess.DEVNULL,
@@ -140,6 +141,11 @@ class Daemon:
         with Client(self.ports["admin"]) as client:
             return client.get(path, f"Host: 127.0.0.1:{self.ports['admin']}", "Connection: close")
 
+    def stop_listening(self) -> threading.Thread:
+        """Have the other end of the daemon's output closed after its next line, when the thread ends."""
+        self._is_deaf = True
+        return self._thread
+
     def wait_until_idle(self) -> None:
         """Return when the admin listener counts nothing in flight."""
         until(lambda: in_flight(self.status()) == 0, "nothing is in flight")
@@ -190,6 +196,9 @@ class Daemon:
             with self._changed:
                 self._keep(line)
                 self._changed.notify_all()
+            if self._is_deaf:
+                self.process.stdout.close()
+                break
         with self._changed:
             self._has_ended = True
             self._changed.notify_all()

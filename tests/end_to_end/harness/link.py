@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import select
 import socket
+import ssl
 import struct
 import termios
 import threading
@@ -29,6 +30,14 @@ class Link:
         self.socket = connection
         self._changed = changed
         self._read = 0
+
+    def start(self) -> None:
+        """Make the connection ready, where TLS is spoken on it; raises ``Gone``."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            try:
+                self.socket.do_handshake()
+            except OSError:
+                raise Gone from None
 
     def receive(self) -> bytes:
         """Return some more of what comes; raises ``Gone`` at the end."""
@@ -92,7 +101,8 @@ class Link:
         if self.ended.is_set():
             raise Gone
         try:
-            select.select([self.socket], [], [])
+            if not (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
+                select.select([self.socket], [], [])
         except (OSError, ValueError):  # closed by another thread
             raise Gone from None
         with self._changed:

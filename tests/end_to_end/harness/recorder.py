@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -30,7 +31,7 @@ def echo(visit: Visit) -> None:
 class Recorder:
     """A listening socket whose connections are recorded; see the module."""
 
-    def __init__(self, *, receive_buffer: int = 0, port: int = 0) -> None:
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.changed = threading.Condition()
         self.links: list[Link] = []
         self.visits: list[Visit] = []
@@ -38,7 +39,8 @@ class Recorder:
         self._scripts: dict[str, Script] = {}
         self._default: Script = echo
         self._threads: list[threading.Thread] = []
-        self._listening = _listen(port, receive_buffer)
+        self._tls = tls
+        self._listening = _listen()
         self.port: int = self._listening.getsockname()[1]
         self._start(self._accept)
 
@@ -117,6 +119,10 @@ class Recorder:
                     return
                 connection.setblocking(True)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(
+                        connection, server_side=True, do_handshake_on_connect=False
+                    )
                 link = Link(connection, len(self.links), self.changed)
                 self.links.append(link)
             self._start(_Service(self, link).run)
@@ -141,6 +147,7 @@ class _Service:
 
     def run(self) -> None:
         try:
+            self._link.start()
             while not self._link.ended.is_set():
                 self._recorder.answer_next(self._link)
         except Gone:
@@ -153,12 +160,9 @@ class _Service:
             self._link.socket.close()
 
 
-def _listen(port: int, receive_buffer: int) -> socket.socket:
+def _listen() -> socket.socket:
     listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if receive_buffer:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    listening.bind(("127.0.0.1", port))
+    listening.bind(("127.0.0.1", 0))
     listening.listen(512)
     listening.setblocking(False)
     return listening

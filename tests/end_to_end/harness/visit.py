@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -74,6 +75,10 @@ class Visit:
         """Send raw bytes, piece by piece."""
         for piece in pieces:
             self.link.send(piece)
+
+    def finish_sending(self) -> None:
+        """Send the end of our direction; the other stays open."""
+        self.link.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """End the connection in good order."""

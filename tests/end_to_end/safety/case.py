@@ -55,9 +55,9 @@ class Expected:
 class Outcome:
     """What must come of a case.
 
-    ``before`` answers are good ones that come before the refusal.  ``closes`` says whether the connection must
-    end.  ``fields`` are lines, or names, that the answer must have; ``never`` may stand nowhere in it.  ``keeps``
-    says whether the upstream's connection is used again.
+    ``before`` answers are good ones that come before the refusal.  ``closes`` says whether the connection
+    must end.  ``fields`` are lines, or names, that the answer must have; ``never`` may stand nowhere in it.
+    ``keeps`` says whether the upstream's connection is used again.
     """
 
     outcome: str

@@ -1,0 +1,66 @@
+"""Senders that find out how much is taken from them while nobody reads at the other end."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from pathlib import Path
+
+QUIET = 1.0
+"""Seconds without room in a socket after which its other end counts as stalled.
+
+Guessed wrong on a slow machine, a test measures too little and still passes: it can never fail by time.
+"""
+
+HELD = 512 * 1024
+"""What the gateway may hold for one direction of an exchange."""
+
+
+class Stall:
+    """Sends ``total`` bytes through a socket and notes how far it got when it was first held up."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.sent = 0
+        self.sent_before_stall = 0
+        self.has_stalled = threading.Event()
+
+    def send(self, through: socket.socket) -> None:
+        """Send everything, whoever waits; raises ``OSError`` if the other side leaves."""
+        block = bytes(range(256)) * 256
+        through.setblocking(False)
+        while self.sent < self.total:
+            if not self.has_stalled.is_set() and not _has_room(through, QUIET):
+                self._note()
+            _has_room(through, None)
+            start = self.sent % len(block)
+            try:
+                self.sent += through.send(block[start : start + self.total - self.sent])
+            except BlockingIOError:
+                continue
+        self._note()
+        through.setblocking(True)
+
+    def _note(self) -> None:
+        if not self.has_stalled.is_set():
+            self.sent_before_stall = self.sent
+            self.has_stalled.set()
+
+
+def pattern(count: int) -> bytes:
+    """Return the first ``count`` bytes of what every ``Stall`` sends."""
+    return (bytes(range(256)) * (count // 256 + 1))[:count]
+
+
+def kernel_buffers() -> int:
+    """Return what two loopback connections may hold by themselves, outside of the gateway."""
+    largest = 0
+    for name in ("tcp_rmem", "tcp_wmem"):
+        largest += int(Path("/proc/sys/net/ipv4", name).read_text().split()[2])
+    return 2 * largest
+
+
+def _has_room(through: socket.socket, seconds: float | None) -> bool:
+    _, room, _ = select.select([], [through], [], seconds)
+    return bool(room)

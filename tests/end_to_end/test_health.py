@@ -1,0 +1,181 @@
+"""Targets that fall ill and recover, seen by clients, by the operator and in the log."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.harness.client import get
+from tests.end_to_end.harness.configuration import everything_to, route, upstream
+from tests.end_to_end.harness.daemon import Daemon
+from tests.end_to_end.harness.recorder import Recorder
+from tests.end_to_end.harness.servers import free_port
+from tests.end_to_end.harness.targets import target, wait_until
+from tests.end_to_end.harness.visit import Visit
+from tests.end_to_end.harness.waiting import until
+
+CHECKED = {
+    "health_path": "/health",
+    "health_interval": "50ms",
+    "health_rise": 2,
+    "health_fall": 2,
+    "eject_after": 0,
+}
+
+
+@dataclass
+class Patient:
+    """An upstream whose health can be set; it says its name."""
+
+    name: bytes
+    recorder: Recorder
+    status: int = 200
+    breaks: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.recorder.on("/health", lambda visit: visit.answer(self.status))
+        self.recorder.otherwise(self.serve)
+
+    def serve(self, visit: Visit) -> None:
+        """Answer with the name, or break."""
+        visit.read_body()
+        if self.breaks.is_set():
+            visit.reset()
+        else:
+            visit.answer(200, self.name)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.recorder.port
+
+
+@pytest.fixture
+def two() -> Iterator[list[Patient]]:
+    """Two upstreams, both well."""
+    with ExitStack() as stack:
+        yield [Patient(name, stack.enter_context(Recorder())) for name in (b"one", b"two")]
+
+
+def answered_by(daemon: Daemon, times: int = 6) -> set[bytes]:
+    """Return who answers some requests in a row, all of them well."""
+    with daemon.connect() as client:
+        answers = [client.get("/x") for _ in range(times)]
+    assert {answer.status for answer in answers} == {200}
+    return {answer.body for answer in answers}
+
+
+def test_a_target_that_fails_its_checks_gets_nothing_until_it_passes_them(
+    start: Start, two: list[Patient]
+) -> None:
+    daemon = start(upstream("main", two[0].port, two[1].port, **CHECKED), route("main", "*"))
+    for patient in two:
+        wait_until(daemon, "main", patient.port, "up")
+    assert answered_by(daemon) == {b"one", b"two"}
+    two[0].status = 503
+    wait_until(daemon, "main", two[0].port, "down")
+    assert answered_by(daemon) == {b"two"}
+    assert daemon.wait_for_log(rf"127\.0\.0\.1:{two[0].port}.*503")
+    two[0].status = 204
+    wait_until(daemon, "main", two[0].port, "up")
+    assert answered_by(daemon) == {b"one", b"two"}
+
+
+def test_a_check_asks_as_it_is_told(start: Start, two: list[Patient]) -> None:
+    patient = two[0]
+    patient.status = 418
+    start(
+        upstream("main", patient.port, **{**CHECKED, "health_host": "checked.test", "health_status": "418"}),
+        route("main", "*"),
+    )
+    visit = patient.recorder.visit("/health", 2)
+    assert (visit.method, visit.value("Host")) == ("GET", "checked.test")
+
+
+def test_a_check_that_gets_no_answer_fails(start: Start, two: list[Patient]) -> None:
+    two[0].recorder.on("/health", lambda visit: visit.link.wait_for_end())
+    options = {**CHECKED, "health_timeout": "50ms"}
+    daemon = start(upstream("main", two[0].port, two[1].port, **options), route("main", "*"))
+    wait_until(daemon, "main", two[0].port, "down")
+    assert answered_by(daemon) == {b"two"}
+
+
+def test_checks_of_a_target_that_does_not_listen_fail(start: Start, two: list[Patient]) -> None:
+    dead = free_port()
+    daemon = start(upstream("main", dead, two[1].port, **CHECKED), route("main", "*"))
+    wait_until(daemon, "main", dead, "down")
+    assert answered_by(daemon) == {b"two"}
+
+
+def test_with_every_target_down_clients_are_told_at_once(start: Start, two: list[Patient]) -> None:
+    daemon = start(upstream("main", two[0].port, **CHECKED), route("main", "*"))
+    until(lambda: daemon.admin("/ready").status == 200, "the gateway is ready")
+    two[0].status = 500
+    wait_until(daemon, "main", two[0].port, "down")
+    with daemon.connect() as client:
+        answer = client.get("/x")
+    assert (answer.status, json.loads(answer.body)["reason"]) == (503, "no-target")
+    assert answer.value("Retry-After")
+    ready = daemon.admin("/ready")
+    assert ready.status == 503
+    assert b"main" in ready.body
+
+
+def test_with_every_target_down_it_is_tried_where_the_operator_says_so(
+    start: Start, two: list[Patient]
+) -> None:
+    options = {**CHECKED, "when_all_down": "try"}
+    daemon = start(upstream("main", two[0].port, **options), route("main", "*"))
+    two[0].status = 500
+    wait_until(daemon, "main", two[0].port, "down")
+    assert answered_by(daemon) == {b"one"}
+
+
+def test_a_target_that_fails_in_traffic_is_ejected_and_comes_back_by_a_trial(
+    start: Start, two: list[Patient]
+) -> None:
+    daemon = start(
+        upstream("main", two[0].port, two[1].port, eject_after=2, eject_for="200ms", retry_budget="100%"),
+        route("main", "*"),
+    )
+    two[0].breaks.set()
+    assert answered_by(daemon, 12) == {b"two"}
+    assert daemon.wait_for_log(rf"127\.0\.0\.1:{two[0].port}.*eject")
+    two[0].breaks.clear()
+    until(lambda: b"one" in answered_by(daemon), "the ejected target is back")
+    assert target(daemon, "main", two[0].port)["state"] == "up"
+
+
+def test_the_last_target_is_never_ejected(start: Start, two: list[Patient]) -> None:
+    daemon = start(everything_to(two[0].port, eject_after=1, eject_for="5m", retries=0))
+    two[0].breaks.set()
+    with daemon.connect() as client:
+        assert [client.get("/x").status for _ in range(5)] == [502] * 5
+    two[0].breaks.clear()
+    assert answered_by(daemon) == {b"one"}
+
+
+def test_a_target_that_dies_and_returns_costs_no_idempotent_request_its_answer(
+    start: Start, two: list[Patient]
+) -> None:
+    """The short form of killing one of the upstreams under load."""
+    daemon = start(
+        upstream("main", two[0].port, two[1].port, eject_after=2, eject_for="100ms", retry_budget="100%"),
+        route("main", "*"),
+    )
+    with daemon.connect() as client:
+        statuses = []
+        for number in range(90):
+            if number == 30:
+                two[0].breaks.set()
+            if number == 60:
+                two[0].breaks.clear()
+            client.send(get(f"/x/{number}"))
+            statuses.append(client.answer().status)
+    assert statuses == [200] * 90

@@ -1,0 +1,140 @@
+"""The end of the daemon: what is under way ends in peace, and the exit code is right."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from tests.end_to_end.conftest import Start
+from tests.end_to_end.harness.client import Client, get
+from tests.end_to_end.harness.configuration import everything_to
+from tests.end_to_end.harness.recorder import Recorder
+from tests.end_to_end.harness.servers import accepts
+from tests.end_to_end.harness.visit import Visit
+from tests.end_to_end.harness.waiting import happens, until
+from tests.end_to_end.test_upgrade import SWITCH, handshake
+
+
+class Held:
+    """Keeps a request waiting until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def __call__(self, visit: Visit) -> None:
+        happens(self.go_on, "the held request may end")
+        visit.answer(200, b"in peace")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_daemon_ends_with_zero(start: Start, own_recorder: Recorder, number: signal.Signals) -> None:
+    daemon = start(everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        assert client.get("/x").status == 200
+        daemon.signal(number)
+        assert client.rest() == b""
+    assert daemon.wait() == 0
+
+
+def test_an_exchange_under_way_ends_before_the_daemon_does(start: Start, own_recorder: Recorder) -> None:
+    held = Held()
+    own_recorder.on("/held", held)
+    daemon = start(everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        client.send(get("/held"))
+        own_recorder.visit("/held")
+        daemon.signal(signal.SIGTERM)
+        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        held.go_on.set()
+        answer = client.answer()
+        assert (answer.body, answer.closes) == (b"in peace", True)
+        assert client.ends()
+    assert daemon.wait() == 0
+    assert daemon.record(path="/held")["status"] == 200
+
+
+def test_before_that_readiness_says_no_while_requests_are_still_served(
+    start: Start, own_recorder: Recorder
+) -> None:
+    held = Held()
+    own_recorder.on("/held", held)
+    daemon = start("[gateway]\naccess_log = -\ndrain_delay = 2s\n", everything_to(own_recorder.port))
+    with daemon.connect() as kept:
+        assert kept.get("/x").status == 200
+        until(lambda: daemon.admin("/ready").status == 200, "the gateway is ready")
+        daemon.signal(signal.SIGTERM)
+        until(lambda: daemon.admin("/ready").status == 503, "readiness says no")
+        assert daemon.admin("/live").status == 200
+        assert kept.get("/y").status == 200
+        with daemon.connect() as new:
+            assert new.get("/z").status == 200
+    assert daemon.wait() == 0
+
+
+def test_an_exchange_that_does_not_end_is_cut_in_the_end(start: Start, own_recorder: Recorder) -> None:
+    own_recorder.on("/for-ever", lambda visit: visit.link.wait_for_end())
+    daemon = start("[gateway]\naccess_log = -\ndrain_timeout = 200ms\n", everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        client.send(get("/for-ever"))
+        own_recorder.visit("/for-ever")
+        daemon.signal(signal.SIGTERM)
+        assert b" 200 " not in client.rest()
+    assert daemon.wait() == 0
+    happens(own_recorder.visit("/for-ever").link.ended, "the upstream's connection is closed")
+
+
+def test_a_second_signal_ends_at_once(start: Start, own_recorder: Recorder) -> None:
+    own_recorder.on("/for-ever", lambda visit: visit.link.wait_for_end())
+    daemon = start("[gateway]\naccess_log = -\ndrain_timeout = 7d\n", everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        client.send(get("/for-ever"))
+        own_recorder.visit("/for-ever")
+        daemon.signal(signal.SIGTERM)
+        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        daemon.signal(signal.SIGTERM)
+        assert b" 200 " not in client.rest()
+    assert daemon.wait() in (0, 1)
+
+
+def test_a_tunnel_may_end_by_itself(start: Start, own_recorder: Recorder) -> None:
+    def tunnel(visit: Visit) -> None:
+        visit.send(SWITCH)
+        visit.send(visit.link.receive())
+
+    own_recorder.on("/ws", tunnel)
+    daemon = start(everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        client.send(handshake("/ws"))
+        assert client.answer().status == 101
+        daemon.signal(signal.SIGTERM)
+        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        client.send(b"still here")
+        assert client.rest() == b"still here"
+    assert daemon.wait() == 0
+
+
+def test_requests_that_wait_behind_the_last_one_are_not_begun(start: Start, own_recorder: Recorder) -> None:
+    held = Held()
+    own_recorder.on("/held", held)
+    daemon = start(everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        client.send(get("/held") + get("/behind"))
+        own_recorder.visit("/held")
+        daemon.signal(signal.SIGTERM)
+        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        held.go_on.set()
+        assert client.answer().closes
+        assert client.ends()
+    assert daemon.wait() == 0
+    assert own_recorder.visits_to("/behind") == []
+
+
+def test_a_half_sent_head_does_not_hold_the_end_up(start: Start, own_recorder: Recorder) -> None:
+    daemon = start("[gateway]\naccess_log = -\ndrain_timeout = 500ms\n", everything_to(own_recorder.port))
+    with Client(daemon.port) as client:
+        client.send(b"GET / HT")
+        daemon.signal(signal.SIGTERM)
+        assert b" 200 " not in client.rest()
+    assert daemon.wait() == 0
