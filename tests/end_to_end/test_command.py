@@ -116,7 +116,7 @@ def test_a_gateway_does_not_proxy_to_itself(tmp_path: Path) -> None:
 
 def test_variables_fill_values_and_never_make_options(tmp_path: Path) -> None:
     file = tmp_path / "gate.ini"
-    file.write_text(ini(HELLO.replace("hello", "${WORD}"), "[gateway]\naccess_log = ${LOG:-off}\n"))
+    file.write_text(ini(HELLO.replace('"hello"', '"${WORD}"'), "[gateway]\naccess_log = ${LOG:-off}\n"))
     assert terminal.daemon(tmp_path, "--config", str(file), "--check", WORD="hi").code == 0
     output = terminal.daemon(tmp_path, "--config", str(file), "--check")
     assert (output.code, "WORD" in output.text) == (1, True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import resource
-from pathlib import Path
 
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness.client import Client, get
 from tests.end_to_end.harness.configuration import everything_to, listener
-from tests.end_to_end.harness.daemon import Daemon, Launch
+from tests.end_to_end.harness.daemon import Launch
+from tests.end_to_end.harness.process import descriptor_limits, descriptors, processor_ticks
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.waiting import until
 
@@ -20,22 +20,11 @@ def limited(number: int) -> Launch:
     return Launch(prefix=("/bin/sh", "-c", f'ulimit -n {number}; exec "$@"', "sh"))
 
 
-def open_files(daemon: Daemon) -> int:
-    return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
-
-
-def processor_ticks(daemon: Daemon) -> int:
-    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
 def test_the_soft_limit_is_raised_to_the_hard_one(start: Start, own_recorder: Recorder) -> None:
     soft = Launch(prefix=("/bin/sh", "-c", 'ulimit -S -n 200; exec "$@"', "sh"))
     daemon = start(everything_to(own_recorder.port), launch=soft)
-    for line in Path(f"/proc/{daemon.pid}/limits").read_text().splitlines():
-        if line.startswith("Max open files"):
-            low, high = line.split()[3:5]
-            assert low == high == str(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    hard = str(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    assert descriptor_limits(daemon.pid) == (hard, hard)
 
 
 def test_with_descriptors_used_up_it_goes_on_and_recovers(start: Start, own_recorder: Recorder) -> None:
@@ -48,11 +37,11 @@ def test_with_descriptors_used_up_it_goes_on_and_recovers(start: Start, own_reco
                 client.send(get("/crowd"))
             for _ in range(20):
                 assert first.get("/among-the-crowd").status == 200
-            assert open_files(daemon) <= FEW
+            assert descriptors(daemon.pid) <= FEW
         finally:
             for client in crowd:
                 client.close()
-        until(lambda: open_files(daemon) < FEW // 2, "the descriptors of the crowd are given back")
+        until(lambda: descriptors(daemon.pid) < FEW // 2, "the descriptors of the crowd are given back")
         with daemon.connect() as late:
             assert late.get("/late").status == 200
         assert first.get("/last").status == 200
@@ -77,10 +66,10 @@ def test_a_full_house_does_not_spin(start: Start, own_recorder: Recorder) -> Non
     daemon = start(listener(header_timeout="1s"), everything_to(own_recorder.port), launch=limited(FEW))
     crowd = [Client(daemon.port) for _ in range(FEW * 2)]
     try:
-        until(lambda: open_files(daemon) > FEW // 2, "the house is full")
-        before = processor_ticks(daemon)
+        until(lambda: descriptors(daemon.pid) > FEW // 2, "the house is full")
+        before = processor_ticks(daemon.pid)
         crowd[0].rest()
-        assert processor_ticks(daemon) - before < 30
+        assert processor_ticks(daemon.pid) - before < 30
     finally:
         for client in crowd:
             client.close()

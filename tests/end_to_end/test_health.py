@@ -22,7 +22,7 @@ from tests.end_to_end.harness.waiting import until
 
 CHECKED = {
     "health_path": "/health",
-    "health_interval": "50ms",
+    "health_interval": "100ms",
     "health_rise": 2,
     "health_fall": 2,
     "eject_after": 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness.client import Client, get
 from tests.end_to_end.harness.configuration import everything_to, ini, listener, route, section, upstream
 from tests.end_to_end.harness.daemon import Daemon
+from tests.end_to_end.harness.process import descriptors
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts
 from tests.end_to_end.harness.visit import Visit
@@ -192,10 +192,6 @@ def test_reloads_under_load_cost_no_request_its_answer(start: Start, own_recorde
     assert min(served) > 0
 
 
-def descriptors(daemon: Daemon) -> int:
-    return len(list(Path(f"/proc/{daemon.pid}/fd").iterdir()))
-
-
 @pytest.mark.parametrize("changes", ["nothing", "upstream", "listener"])
 def test_reloads_leave_no_descriptor_behind(start: Start, own_recorder: Recorder, changes: str) -> None:
     daemon = start(everything_to(own_recorder.port))
@@ -209,12 +205,12 @@ def test_reloads_leave_no_descriptor_behind(start: Start, own_recorder: Recorder
         reload(daemon, *more)
         with daemon.connect() as client:
             assert client.get("/x", "Connection: close").status == 200
-        counts.append(descriptors(daemon))
-    until(lambda: descriptors(daemon) <= counts[1], "no more descriptors are open than after two reloads")
+        counts.append(descriptors(daemon.pid))
+    until(lambda: descriptors(daemon.pid) <= counts[1], "no more descriptors are open than after two reloads")
 
 
 def test_an_upstream_that_is_removed_is_probed_no_more(start: Start, own_recorder: Recorder) -> None:
-    checked = upstream("main", own_recorder.port, health_path="/health", health_interval="20ms")
+    checked = upstream("main", own_recorder.port, health_path="/health", health_interval="100ms")
     daemon = start(checked, route("main", "*"), word("x"))
     own_recorder.visit("/health", 1)
     reload(daemon, word("y"))

@@ -6,12 +6,12 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness.client import Client, request
 from tests.end_to_end.harness.configuration import everything_to, section
 from tests.end_to_end.harness.daemon import Daemon
+from tests.end_to_end.harness.process import resident
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.stall import HELD, Stall, kernel_buffers, pattern
 from tests.end_to_end.harness.visit import Visit
@@ -74,20 +74,12 @@ def test_large_bodies_pass_both_ways_unchanged(client: Client) -> None:
     assert client.answer().body == body
 
 
-def resident(daemon: Daemon) -> int:
-    """Return the resident memory of the daemon in bytes."""
-    for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("the kernel says nothing of resident memory")
-
-
 @contextmanager
 def bounded(daemon: Daemon, stall: Stall) -> Iterator[None]:
     """Assert that while its other end did not read, little was taken from ``stall``."""
-    before = resident(daemon)
+    before = resident(daemon.pid)
     happens(stall.has_stalled, "the sender is held up")
-    taken, grown = stall.sent_before_stall, resident(daemon) - before
+    taken, grown = stall.sent_before_stall, resident(daemon.pid) - before
     yield
     assert taken < stall.total, "everything was taken, though nobody read"
     assert taken <= HELD + kernel_buffers()
