@@ -43,11 +43,11 @@ class Policy:
     def __init__(self, config: Any, runtime: Runtime) -> None:
         """Prepare whatever can be prepared before a request comes."""
 
-    def on_request(self, exchange: Exchange) -> Response | None | Awaitable[Response | None]:
+    def on_request(self, exchange: Exchange) -> Response | Awaitable[Response | None] | None:
         """Return ``None`` to go on, or the response that ends the line."""
         return None
 
-    def on_response(self, exchange: Exchange, response: Response) -> None | Awaitable[None]:
+    def on_response(self, exchange: Exchange, response: Response) -> Awaitable[None] | None:
         """Change the response; runs for every answer of the route, refusals included."""
         return None
 

@@ -35,7 +35,7 @@ class UpstreamPort(Protocol):
     def pick(self, exchange: Exchange, tried: list[TargetPort]) -> TargetPort | None:
         """Choose a target, one not tried before while such a one is up, and count it in flight."""
 
-    def release(self, target: TargetPort) -> None:
+    def release(self, target: TargetPort, exchange: Exchange) -> None:
         """Count one request less in flight to ``target``."""
 
     async def send(self, target: TargetPort, exchange: Exchange, head: bytes) -> Response:

@@ -24,7 +24,7 @@ from twisted.logger import Logger
 from twistedgate.admin.listener import AdminListener
 from twistedgate.assembly import Assembler, Gates
 from twistedgate.config.errors import ConfigurationErrors
-from twistedgate.config.model import Configuration, ListenerConfig, UpstreamConfig
+from twistedgate.config.model import Configuration, ListenerConfig
 from twistedgate.downstream.capacity import Capacity
 from twistedgate.downstream.listener import Listener, RequestIds, Serving
 from twistedgate.downstream.listeners import Bound, CannotListen, Listeners
@@ -37,10 +37,14 @@ from twistedgate.net.signals import install_signals
 from twistedgate.net.tls import ClientContexts
 from twistedgate.observers.access_log import AccessLog
 from twistedgate.units import Units
-from twistedgate.upstream.target import Target
-from twistedgate.upstream.upstream import Surroundings, Upstream
+from twistedgate.upstream.lookup import SystemLookup
+from twistedgate.upstream.probe import HTTPProbe
+from twistedgate.upstream.prober import Probing
+from twistedgate.upstream.resolver import Resolver
+from twistedgate.upstream.targets import Surroundings
+from twistedgate.upstream.upstream import Upstream
 from twistedgate.upstream.upstreams import Upstreams
-from twistedgate.view import View
+View = None
 
 _log = Logger()
 
@@ -72,13 +76,13 @@ class GatewayService(Service):
         self.configuration = configuration
         self.is_draining = False
         self.opened = time.time()
-        self.upstreams = Upstreams(Surroundings(reactor, time.monotonic, random.random, self._tls_creator))
+        self._tls = ClientContexts()
+        self.upstreams = Upstreams(self._make_surroundings(reactor))
         self.capacity = Capacity(raise_descriptors(), lambda: self.upstreams.open_count)
         self.listeners = Listeners(reactor, self._make_listener)
         self.access_log = self._make_access_log(reactor, configuration)
         self._reactor = reactor
         self._units = units
-        self._tls = ClientContexts()
         self._gates = Gates()
         self._assembler = Assembler(units, self._gates, self._observe, time.monotonic)
         self._name = f"twistedgate-{secrets.token_hex(4)}"
@@ -90,8 +94,16 @@ class GatewayService(Service):
     def _observe(self, exchange: Exchange) -> None:
         self.access_log.write(exchange)
 
-    def _tls_creator(self, upstream: UpstreamConfig, target: Target) -> Any:
-        return self._tls.creator(upstream, target.config)
+    def _make_surroundings(self, reactor: Any) -> Surroundings:
+        now = time.monotonic
+        return Surroundings(
+            reactor,
+            now,
+            random.random,
+            Resolver(reactor, SystemLookup(reactor)),
+            Probing(reactor, now, random.random, HTTPProbe(reactor)),
+            lambda upstream, target: self._tls.creator(upstream, target),
+        )
 
     @staticmethod
     def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
@@ -140,7 +152,7 @@ class GatewayService(Service):
 
     async def _accept_when_resolved(self) -> None:
         for upstream in self.upstreams:
-            await upstream.resolved()
+            await upstream.resolved
         if self.running and not self.is_draining:
             self.listeners.resume_accepting()
             _log.info("ready")

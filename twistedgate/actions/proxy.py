@@ -60,7 +60,7 @@ class Proxy:
                     raise
             tried.append(target)
             exchange.holds_target = None
-            upstream.release(target)
+            upstream.release(target, exchange)
 
     def _may_retry(self, exchange: Exchange, failure: UpstreamFailure) -> bool:
         request = exchange.request
@@ -77,7 +77,7 @@ class Proxy:
         target = exchange.holds_target
         if target is not None:
             exchange.holds_target = None
-            self._upstream.release(target)
+            self._upstream.release(target, exchange)
         if exchange.holds_upstream:
             exchange.holds_upstream = False
             self._upstream.leave()

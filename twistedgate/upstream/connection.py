@@ -13,12 +13,11 @@ Raw callbacks live here; what waits for them is in ``upstream``.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Port
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol
 from twisted.logger import Logger
@@ -27,18 +26,17 @@ from zope.interface import implementer
 
 from twistedgate.errors import BadMessage, UpstreamFailure
 from twistedgate.exchange import Exchange
-from twistedgate.http.headers import Headers
-from twistedgate.http.message import CHUNKED, BodySink, Response
+from twistedgate.http.message import CHUNKED, Response
 from twistedgate.net.task import Signal
 from twistedgate.net.transport import queued, set_read_size
 from twistedgate.net.tunnel import Tunnel
+from twistedgate.upstream.lending import NEVER, Lender, StaleConnection
+from twistedgate.upstream.relay import IncomingAnswer, OutgoingRequest
 from twistedgate.upstream.target import Target
 from twistedgate.wire.body import BodyReader, UntilCloseReader, make_reader
 from twistedgate.wire.codec import HeadLimits, ResponseCodec
-from twistedgate.wire.framing import ResponseFraming
-from twistedgate.wire.serialise import NO_FRAMING, chunk, last_chunk
-
-NEVER = float("inf")
+from twistedgate.wire.framing import ResponseFraming, check_upgrade
+from twistedgate.wire.serialise import NO_FRAMING
 
 MAX_INTERIM = 16
 """Interim responses (1xx) in one exchange; more is a flood, not a hint."""
@@ -49,78 +47,7 @@ LARGE_BODY = 256 * 1024
 USUAL_READ = 64 * 1024
 """Bytes read at a time otherwise (Twisted's own)."""
 
-_WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-
 _log = Logger()
-
-
-class Lender(Port):
-    """Where a connection comes from and goes back to."""
-
-    def give_back(self, connection: UpstreamConnection, now: float) -> None:
-        """Take an idle connection."""
-
-    def forget(self, connection: UpstreamConnection) -> None:
-        """The connection is gone."""
-
-
-class StaleConnection(UpstreamFailure):
-    """A reused connection turned out to be closed before a byte of an answer; the pool's own affair."""
-
-
-class UpstreamBody:
-    """The body of an answer, delivered to one sink."""
-
-    __slots__ = ("_connection", "_held", "_sink")
-
-    def __init__(self, connection: UpstreamConnection, piece: bytes) -> None:
-        self._connection = connection
-        self._held = piece
-        self._sink: BodySink | None = None
-
-    def attach(self, sink: BodySink) -> None:
-        """Deliver what is held, then each piece as it arrives."""
-        held, self._held = self._held, b""
-        self._sink = sink
-        if held:
-            sink.receive(held)
-        self._connection.attached()
-
-    def pause(self) -> None:
-        """Stop reading from the target."""
-        self._connection.pause()
-
-    def resume(self) -> None:
-        """Read again."""
-        self._connection.resume()
-
-    def abandon(self) -> None:
-        """Cut the connection to the target."""
-        self._sink = None
-        self._connection.abort()
-
-    def deliver(self, piece: bytes) -> None:
-        """Take a piece from the connection; one is held until a sink is there."""
-        if self._sink is not None:
-            self._sink.receive(piece)
-        else:
-            self._held += piece
-            self._connection.pause()
-
-    def finish(self, trailers: Headers | None) -> None:
-        """The body is complete."""
-        if self._sink is not None:
-            self._sink.finish(trailers)
-
-    def fail(self) -> None:
-        """The body was cut short."""
-        if self._sink is not None:
-            self._sink.fail()
-
-    @property
-    def is_attached(self) -> bool:
-        """Whether somebody takes the body."""
-        return self._sink is not None
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
@@ -153,13 +80,12 @@ class UpstreamConnection(Protocol):
         self._exchange: Exchange | None = None
         self._signal: Signal[Response] | None = None
         self._opened: Callable[[], None] | None = None
-        self._head = b""
-        self._request_sent = True
-        self._chunks_request = False
+        self._outgoing: OutgoingRequest | None = None
         self._keep_alive = False
+        self._handed = 0
         self._interims = 0
         self._reader: BodyReader | None = None
-        self._body: UpstreamBody | None = None
+        self._body: IncomingAnswer | None = None
         self._is_paused = False
         self._reads_large = False
 
@@ -218,23 +144,24 @@ class UpstreamConnection(Protocol):
         if self.tunnel is not None:
             self.tunnel.lost(self)
         else:
-            self._ended(is_clean=False)
+            # TLS tells its own end; a TCP connection that ends well has told so before
+            is_tls = self.target.config.scheme == "https"
+            self._ended(is_clean=is_tls and reason.check(ConnectionDone) is not None)
 
     def pauseProducing(self) -> None:
         """The target takes no more of a request for now."""
         if self.tunnel is not None:
             self.tunnel.pause(self)
-        elif self._exchange is not None and not isinstance(self._exchange.request.body, bytes):
-            self._exchange.request.body.pause()
+        elif self._outgoing is not None:
+            self._outgoing.pause()
 
     def resumeProducing(self) -> None:
         """The target takes more."""
         if self.tunnel is not None:
             self.tunnel.resume(self)
-        elif self._exchange is not None and not isinstance(self._exchange.request.body, bytes):
-            if not self._request_sent:
-                self.deadline = self._now() + self._read_timeout
-            self._exchange.request.body.resume()
+        elif self._outgoing is not None:
+            self.request_progressed()
+            self._outgoing.resume()
 
     def stopProducing(self) -> None:
         """The transport is closing."""
@@ -247,42 +174,31 @@ class UpstreamConnection(Protocol):
         self._exchange = exchange
         self._interims = 0
         signal = self._signal = Signal()
-        request = exchange.request
-        body = request.body
+        body = exchange.request.body
         if isinstance(body, bytes):
-            self._request_sent = True
             self.deadline = now + self._response_timeout
-            self.transport.write(head + body if body else head)
-        else:
-            self._request_sent = False
-            self._chunks_request = request.length == CHUNKED
-            self._head = head
-            self.deadline = now + self._read_timeout
-            body.attach(self)
-            if self._head:
-                head, self._head = self._head, b""
-                self.transport.write(head)
+            message = head + body if body else head
+            self._handed = len(message)
+            self.transport.write(message)
+            return signal
+        self.deadline = now + self._read_timeout
+        self._handed = 0
+        outgoing = self._outgoing = OutgoingRequest(self, head, body, chunks=exchange.request.length == CHUNKED)
+        outgoing.start()
         return signal
 
-    def receive(self, piece: bytes) -> None:
-        """Take a piece of the request's body."""
-        head, self._head = self._head, b""
+    def request_progressed(self) -> None:
+        """The target took a piece of the request's body, or may take one now."""
         self.deadline = self._now() + self._read_timeout
-        self.transport.write(head + (chunk(piece) if self._chunks_request else piece))
 
-    def finish(self, trailers: Headers | None) -> None:
-        """The request's body is complete; its trailers are not passed on."""
-        head, self._head = self._head, b""
-        end = last_chunk(None) if self._chunks_request else b""
-        self._request_sent = True
+    def request_finished(self, is_whole: bool) -> None:
+        """The request's body has ended: the target's time begins, or there is nobody to answer."""
+        if not is_whole:
+            self.abort()
+            return
+        self._outgoing = None
         if self._signal is not None:
             self.deadline = self._now() + self._response_timeout
-        if head or end:
-            self.transport.write(head + end)
-
-    def fail(self) -> None:
-        """The request's body will never be complete."""
-        self.abort()
 
     # the answer
 
@@ -311,7 +227,7 @@ class UpstreamConnection(Protocol):
         exchange.first_byte = now = self._now()
         rest = self._codec.rest
         if response.status == 101:
-            self._upgrade(exchange, framing, rest, now)
+            self._upgrade(exchange, framing, rest)
             return
         self._keep_alive = framing.keep_alive
         self.keep_alive_timeout = framing.keep_alive_timeout
@@ -333,7 +249,7 @@ class UpstreamConnection(Protocol):
 
     def _begin_body(self, response: Response, reader: BodyReader, piece: bytes, now: float) -> None:
         self._reader = reader
-        self._body = response.body = UpstreamBody(self, piece)
+        self._body = response.body = IncomingAnswer(self, piece)
         self.deadline = now + self._read_timeout
         if response.length > USUAL_READ:
             self._read_large()
@@ -391,7 +307,7 @@ class UpstreamConnection(Protocol):
 
     def _finish_exchange(self, rest: bytes, now: float) -> None:
         """The answer is complete: lend the connection again if nothing speaks against it."""
-        exchange, self._exchange = self._exchange, None
+        self._exchange = None
         self.deadline = NEVER
         if self._reads_large:
             self._reads_large = False
@@ -401,12 +317,21 @@ class UpstreamConnection(Protocol):
             self.deadline = NEVER
         if rest:
             _log.warn("upstream target {target}: bytes after the end of an answer", target=self.target.name)
-        if self._request_sent and self._keep_alive and not rest and self.is_open:
+        if self._outgoing is None and self._keep_alive and not rest and self.is_open:
             self._lender.give_back(self, now)
             return
-        if exchange is not None and not self._request_sent and not isinstance(exchange.request.body, bytes):
-            exchange.request.body.detach()
-        self.close()
+        if self._outgoing is None:
+            self.close()
+        else:
+            # answered before the request was sent: the rest of it is not wanted (RFC 9112 section 9.3)
+            self._leave_request()
+            self._cut()
+
+    def _leave_request(self) -> None:
+        """Take no more of a request that is not to be sent to its end."""
+        outgoing, self._outgoing = self._outgoing, None
+        if outgoing is not None:
+            outgoing.leave()
 
     # how it ends
 
@@ -461,9 +386,8 @@ class UpstreamConnection(Protocol):
 
     def _fail_head(self, failure: UpstreamFailure) -> None:
         signal, self._signal = self._signal, None
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None and not isinstance(exchange.request.body, bytes):
-            exchange.request.body.detach()
+        self._exchange = None
+        self._leave_request()
         self._cut()
         if signal is not None:
             signal.fail(failure)
@@ -484,11 +408,9 @@ class UpstreamConnection(Protocol):
     def _ended(self, is_clean: bool) -> None:
         """The target will send no more."""
         if self._signal is not None:
-            wrote = queued(self.transport) == 0 or self.uses == 1
-            kind = UpstreamFailure
-            if self.uses > 1 and not self._codec.has_begun and not self._interims:
-                kind = StaleConnection
-            self._fail_head(kind(502, "reset", wrote=wrote))
+            is_stale = self.uses > 1 and not self._codec.has_begun and not self._interims
+            kind = StaleConnection if is_stale else UpstreamFailure
+            self._fail_head(kind(502, "reset", wrote=self._has_written()))
         elif isinstance(self._reader, UntilCloseReader) and is_clean:
             self._reader.is_complete = True
             self._keep_alive = False
@@ -497,15 +419,16 @@ class UpstreamConnection(Protocol):
         elif self._reader is not None and not self._reader.is_complete:
             self._fail_body()
 
-    def _upgrade(self, exchange: Exchange, framing: ResponseFraming, rest: bytes, now: float) -> None:
-        """Both sides agree to speak another protocol (RFC 9110 section 7.8, RFC 6455 section 4.2.2)."""
+    def _has_written(self) -> bool:
+        """Whether a byte of the request may have left: not if all of it still waits for the kernel."""
+        if self.target.config.scheme != "http" or not self._handed:
+            return True
+        return queued(self.transport) < self._handed
+
+    def _upgrade(self, exchange: Exchange, framing: ResponseFraming, rest: bytes) -> None:
+        """Both sides agree to speak another protocol: what comes now is held until the tunnel stands."""
+        check_upgrade(exchange.request, framing)
         response = framing.response
-        key = exchange.request.headers.get(b"sec-websocket-key") or b""
-        digest = hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest()
-        if exchange.request.upgrade is None or framing.upgrade != exchange.request.upgrade:
-            raise BadMessage(502, "bad-response", "an upgrade that nobody asked for")
-        if response.headers.get_all(b"sec-websocket-accept") != [base64.b64encode(digest)]:
-            raise BadMessage(502, "bad-response", "its Sec-WebSocket-Accept")
         response.tunnel = self
         response.body = rest
         response.length = NO_FRAMING

@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,8 @@ from twisted.python.failure import Failure
 from twistedgate.config.model import UpstreamConfig
 from twistedgate.errors import UpstreamFailure
 from twistedgate.net.task import Signal
-from twistedgate.upstream.connection import NEVER, UpstreamConnection
+from twistedgate.upstream.connection import UpstreamConnection
+from twistedgate.upstream.lending import NEVER, OUT_OF_DESCRIPTORS
 from twistedgate.upstream.target import Target
 from twistedgate.wire.codec import HeadLimits
 
@@ -83,7 +85,9 @@ class _Connecting(ClientFactory):
         if reason.check(ConnectTimeout):
             self.signal.fail(UpstreamFailure(504, "connect-timeout"))
         else:
-            self.signal.fail(UpstreamFailure(502, "connect-failed", reason.getErrorMessage()))
+            is_ours = getattr(reason.value, "osError", None) in (errno.EMFILE, errno.ENFILE)
+            detail = OUT_OF_DESCRIPTORS if is_ours else reason.getErrorMessage()
+            self.signal.fail(UpstreamFailure(502, "connect-failed", detail))
 
     def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
         """The connection is gone: a failure if it was never usable, as when TLS did not come about."""
@@ -122,6 +126,7 @@ class Pool:
         self._limits = HeadLimits(max_head=config.max_head, max_headers=MAX_RESPONSE_FIELDS)
         self._connections: set[UpstreamConnection] = set()
         self._idle: dict[Target, list[UpstreamConnection]] = {}
+        self._most_idle = config.keepalive
         self.idle_count = 0
 
     def __repr__(self) -> str:
@@ -157,7 +162,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """Keep an idle connection, or close one that is too many."""
-        if self.idle_count >= self.config.keepalive or connection not in self._connections:
+        if self.idle_count >= self._most_idle or connection not in self._connections:
             connection.close()
             return
         keep = self.config.keepalive_timeout
@@ -190,14 +195,15 @@ class Pool:
             self.idle_count -= 1
             connection.close()
 
-    def close(self) -> None:
-        """Close every idle connection; those under way end with their exchange."""
+    def retire(self) -> None:
+        """Close every idle connection, and keep none that comes back."""
+        self._most_idle = 0
         for target in list(self._idle):
             self.drop(target)
 
     def abort(self) -> None:
         """Cut everything."""
-        self.close()
+        self.retire()
         for connection in list(self._connections):
             connection.abort()
 

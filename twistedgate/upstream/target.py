@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from twistedgate.config.model import TargetConfig
+from twistedgate.exchange import Exchange
 
 
 class Target:
     """An address that requests are sent to.
 
     ``name`` is ``HOST:PORT`` of the address itself; ``config`` is what the configuration says of it, whose host may be
-    a name with several addresses.  Counts belong to the target, so they outlive a reload that leaves it alone.
+    a name with several addresses.  Counts belong to the target, so they outlive a reload.
     """
 
     __slots__ = (
@@ -19,10 +20,10 @@ class Target:
         "consecutive_failures",
         "failed",
         "in_flight",
-        "last_error",
+        "is_on_trial",
         "name",
-        "on_trial",
         "requests",
+        "trial",
         "weight",
     )
 
@@ -39,13 +40,10 @@ class Target:
         self.requests = 0
         self.failed = 0
         self.consecutive_failures = 0
-        self.last_error = ""
-        self.on_trial = False
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What makes two targets the same: scheme, address, port."""
-        return self.config.scheme, self.address, self.config.port
+        self.is_on_trial = False
+        """Whether the next request is the trial after an ejection."""
+        self.trial: Exchange | None = None
+        """The exchange that is the trial, while it is under way."""
 
     def __repr__(self) -> str:
         return f"<Target {self.name} in_flight={self.in_flight} weight={self.weight}>"

@@ -1,67 +1,80 @@
-"""A named set of targets: picks one, lends a connection to it, sends the request, judges what came of it.
-
-What decides (balancer, judge, gate, budget) is pure and lives below; this module feeds it and acts on what it says.
-Every change of a target's state is one log line with its reason.
-"""
+"""A named set of targets: picks one, lends a connection to it, sends the request, judges what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
 
-from twistedgate.balancing.balancer import make_balancer
-from twistedgate.balancing.health import HealthRules, Judge
 from twistedgate.config.model import UpstreamConfig
+from twistedgate.errors import UpstreamFailure
+from twistedgate.exchange import Exchange
+from twistedgate.http.message import Response
 from twistedgate.limiting.gate import Gate
 from twistedgate.limiting.window import RetryBudget
+from twistedgate.runtime import TargetPort
+from twistedgate.upstream.connection import UpstreamConnection
 from twistedgate.upstream.keys import compile_key
+from twistedgate.upstream.lending import OUT_OF_DESCRIPTORS, StaleConnection
 from twistedgate.upstream.pool import Pool
 from twistedgate.upstream.target import Target
+from twistedgate.upstream.targets import Surroundings, Targets
+from twistedgate.wire.framing import IDEMPOTENT
 
 _BAD_ANSWERS = frozenset((502, 503, 504))
 """Answers that count as failures of the target (Envoy's gateway errors)."""
 
-_log = Logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an upstream gets from the process it lives in."""
-
-    reactor: Any
-    now: Callable[[], float]
-    random: Callable[[], float]
-    tls_creator: Callable[[UpstreamConfig, Target], Any]
+_BROKEN_BODIES = frozenset(("truncated", "read-timeout"))
+"""Reasons of an exchange whose answer began well."""
 
 
 class Upstream:
     """The targets of one ``[upstream:NAME]``."""
 
-    def __init__(self, config: UpstreamConfig, surroundings: Surroundings) -> None:
+    def __init__(
+        self, config: UpstreamConfig, surroundings: Surroundings, previous: Upstream | None = None
+    ) -> None:
+        """``previous`` is the upstream of the same name before a reload: what is under way there still counts."""
         self.name = config.name
         self.config = config
-        self._now = surroundings.now
+        self.requests = 0 if previous is None else previous.requests
+        self.targets = Targets(config, surroundings, None if previous is None else previous.targets)
         self.pool = Pool(
             config,
             surroundings.reactor,
             surroundings.now,
-            lambda target: surroundings.tls_creator(config, target),
+            lambda target: surroundings.tls(config, target.config),
         )
-        self.targets: dict[str, Target] = {}
-        self.gate = Gate(config.max_requests)
-        self.requests = 0
-        self._balancer = make_balancer(config.balance, surroundings.random)
+        self.gate = Gate(config.max_requests) if previous is None else previous.gate
+        self._now = surroundings.now
         self._needs_key = config.balance == "consistent-hash"
         self._key_of = compile_key(config.hash_key)
         self._budget = RetryBudget(config.retry_budget)
-        self._judge = Judge(HealthRules.of(config), surroundings.now())
-        self._trials: dict[str, Target] = {}
 
     def __repr__(self) -> str:
-        return f"<Upstream {self.name} targets={list(self.targets.values())}>"
+        return f"<Upstream {self.name} targets={list(self.targets.by_name.values())}>"
+
+    def start(self) -> None:
+        """Begin to look up, to check and to be picked from."""
+        self.gate.limit = self.config.max_requests
+        self.targets.start(self.pool.drop)
+
+    @property
+    def resolved(self) -> Deferred[None]:
+        """Fires once the targets are known, or could not be found in time."""
+        return self.targets.resolved
+
+    def retire(self) -> None:
+        """Begin nothing new; what is under way ends by itself."""
+        self.targets.stop()
+        self.pool.retire()
+
+    def sweep(self, now: float) -> None:
+        """Let time act on connections and verdicts."""
+        self.pool.sweep(now)
+        self.targets.tick(now)
+
+    # the line's side
 
     def enter(self, now: float) -> bool:
         """Count one more request under way."""
@@ -79,38 +92,40 @@ class Upstream:
         """Take one retry from the budget."""
         return self._budget.take(now)
 
-    def pick(self, exchange: Exchange, tried: list[TargetPort]) -> TargetPort | None:
+    def pick(self, exchange: Exchange, tried: Sequence[TargetPort]) -> Target | None:
         """Choose a target and count the request in flight to it."""
-        key = self._key_of(exchange) if self._needs_key else b""
-        target = self._balancer.pick(key, tried)
-        if target is None and tried:
-            target = self._balancer.pick(key, ())
-        if target is None:
-            return None
-        target.in_flight += 1
-        target.requests += 1
-        return target
+        return self.targets.pick(self._key_of(exchange) if self._needs_key else b"", tried, exchange)
 
-    def release(self, target: TargetPort) -> None:
-        """Count one request less in flight to ``target``."""
+    def release(self, target: Target, exchange: Exchange) -> None:
+        """Count one request less in flight to ``target``, and judge a body that was relayed."""
         target.in_flight -= 1
+        if exchange.reason in _BROKEN_BODIES:
+            self.targets.failed(target, exchange.reason, self._now())
+        elif target.trial is exchange:
+            if exchange.reason:
+                self.targets.left_undecided(target, self._now())
+            else:
+                self.targets.succeeded(target, self._now())
 
     async def send(self, target: Target, exchange: Exchange, head: bytes) -> Response:
         """Send a request and return the head of its answer; raises ``UpstreamFailure``."""
         connection: UpstreamConnection | None = None
+        response: Response | None = None
+        now = exchange.started if exchange.attempts == 1 else self._now()
         try:
-            connection = self.pool.take(target, exchange.request.method in IDEMPOTENT, exchange.started)
+            connection = self.pool.take(target, exchange.request.method in IDEMPOTENT, now)
             if connection is not None:
                 try:
-                    response = await connection.begin(exchange, head, self._time_of(exchange))
+                    response = await connection.begin(exchange, head, now)
                 except StaleConnection as stale:
                     connection = None
-                    self._check_resend(exchange, stale)
-            if connection is None:
+                    _check_resend(exchange, stale)
+            if response is None:
                 connection = await self._connect(target, exchange)
                 response = await connection.begin(exchange, head, self._now())
         except UpstreamFailure as failure:
-            self._failed(target, failure.reason, failure.detail)
+            if failure.detail != OUT_OF_DESCRIPTORS:
+                self.targets.failed(target, failure.reason, self._now())
             raise
         except BaseException:
             # the client left, or the exchange's time is over
@@ -118,7 +133,23 @@ class Upstream:
                 connection.abort()
             raise
         if response.status in _BAD_ANSWERS:
-            self._failed(target, f"status-{response.status}", "")
-        elif target.consecutive_failures or target.on_trial:
-            self._succeeded(target)
+            self.targets.failed(target, f"status {response.status}", self._now())
+        elif target.consecutive_failures and isinstance(response.body, bytes):
+            self.targets.succeeded(target, self._now())
         return response
+
+    async def _connect(self, target: Target, exchange: Exchange) -> UpstreamConnection:
+        began = self._now()
+        try:
+            return await self.pool.connect(target)
+        finally:
+            exchange.connect_seconds += self._now() - began
+
+
+def _check_resend(exchange: Exchange, stale: StaleConnection) -> None:
+    """Raise unless the request may go out once more, on a fresh connection."""
+    request = exchange.request
+    if stale.wrote and request.method not in IDEMPOTENT:
+        raise UpstreamFailure(502, "reset", wrote=True)
+    if not isinstance(request.body, bytes) and not request.body.can_replay:
+        raise UpstreamFailure(502, "reset", wrote=True)

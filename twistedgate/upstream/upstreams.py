@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
 
 from twistedgate.config.model import UpstreamConfig
-from twistedgate.upstream.upstream import Surroundings, Upstream
-
-
-class Prepared(Protocol):
-    """A set of upstreams that is not in use yet."""
-
-    upstreams: dict[str, Upstream]
+from twistedgate.upstream.targets import Surroundings
+from twistedgate.upstream.upstream import Upstream
 
 
 class Upstreams:

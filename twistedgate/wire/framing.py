@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x8
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
 _MAX_LENGTH = 2**63 - 1
 _MAX_METHOD = 32
+_WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 # What becomes of a field, by its name.
 _PLAIN, _DROP, _CLAIM, _HOST, _LENGTH_KIND, _CODING, _CONNECTION, _UPGRADE, _EXPECT, _TE = range(10)
@@ -422,3 +424,13 @@ def _announced_length(special: _Special, is_http10: bool) -> int:
             raise BadMessage(502, "bad-response", "its Content-Length")
         return int(special.lengths[0])
     return UNTIL_CLOSE
+
+
+def check_upgrade(request: Request, framing: ResponseFraming) -> None:
+    """Refuse a 101 that nobody asked for, or that does not prove itself (RFC 6455 section 4.2.2)."""
+    if request.upgrade is None or framing.upgrade != request.upgrade:
+        raise BadMessage(502, "bad-response", "an upgrade that nobody asked for")
+    key = request.headers.get(b"sec-websocket-key") or b""
+    digest = hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest()
+    if framing.response.headers.get_all(b"sec-websocket-accept") != [base64.b64encode(digest)]:
+        raise BadMessage(502, "bad-response", "its Sec-WebSocket-Accept")
