@@ -29,7 +29,7 @@ def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
 @pytest.fixture(scope="module")
 def secure_recorder(identity: Identity) -> Iterator[Recorder]:
     """An upstream that speaks TLS."""
-    with Recorder(tls=identity.server_context()) as recorder:
+    with Recorder(tls=identity.server_side()) as recorder:
         yield recorder
 
 
@@ -42,22 +42,22 @@ def secure(
 ) -> Iterator[Daemon]:
     """A gateway with a TLS listener, and upstreams that are believed, or not."""
     folder = tmp_path_factory.mktemp("secure")
-    stranger = new_identity(folder, "elsewhere.test")
+    stranger = new_identity(folder)
     target = f"https://localhost:{secure_recorder.port}"
     text = ini(
         listener(),
         listener("tls", tls_certificate=identity.certificate, tls_key=identity.key),
         everything_to(shared_recorder.port),
-        section("upstream:believed", targets=target, tls_ca=identity.certificate),
+        section("upstream:believed", targets=target, tls_ca=identity.authority),
         route("believed", "/believed/*"),
-        section("upstream:stranger", targets=target, tls_ca=stranger.certificate, retries=0),
+        section("upstream:stranger", targets=target, tls_ca=stranger.authority, retries=0),
         route("stranger", "/stranger/*"),
         section("upstream:unchecked", targets=target, tls_verify="no"),
         route("unchecked", "/unchecked/*"),
         section(
             "upstream:other-name",
             targets=f"https://127.0.0.2:{secure_recorder.port}",
-            tls_ca=identity.certificate,
+            tls_ca=identity.authority,
             retries=0,
         ),
         route("other-name", "/other-name/*"),
@@ -67,7 +67,7 @@ def secure(
 
 
 def test_a_client_comes_by_tls(secure: Daemon, identity: Identity, recorder: Recorder) -> None:
-    with Client(secure.ports["tls"], tls=identity.client_context()) as client:
+    with Client(secure.ports["tls"], tls=identity.client_side()) as client:
         for number in range(3):
             assert client.get(f"/tls/{number}").status == 200
         body = bytes(range(256)) * 4000
@@ -80,7 +80,7 @@ def test_a_client_comes_by_tls(secure: Daemon, identity: Identity, recorder: Rec
 
 
 def test_old_versions_of_tls_are_refused(secure: Daemon, identity: Identity) -> None:
-    context = identity.client_context()
+    context = identity.client_side()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with Client(secure.ports["tls"], tls=context) as client:
@@ -99,7 +99,7 @@ def test_a_client_without_tls_gets_no_answer_and_harms_nobody(secure: Daemon, id
     with Client(secure.ports["tls"]) as plain:
         plain.send_while_open([get("/plain")])
         assert b"HTTP/1.1 200" not in plain.rest()
-    with Client(secure.ports["tls"], tls=identity.client_context()) as client:
+    with Client(secure.ports["tls"], tls=identity.client_side()) as client:
         assert client.get("/tls/after").status == 200
 
 
@@ -136,7 +136,7 @@ def test_a_new_certificate_is_shown_after_a_reload(
     first = new_identity(tmp_path)
     tls = listener(tls_certificate=first.certificate, tls_key=first.key)
     daemon = start(tls, everything_to(own_recorder.port))
-    with Client(daemon.port, tls=first.client_context()) as client:
+    with Client(daemon.port, tls=first.client_side()) as client:
         assert client.get("/tls/first").status == 200
         second = new_identity(tmp_path)
         daemon.signal(signal.SIGHUP)
@@ -147,7 +147,7 @@ def test_a_new_certificate_is_shown_after_a_reload(
 def trusts(port: int, identity: Identity) -> bool:
     """Whether the port shows the certificate of ``identity``."""
     try:
-        with Client(port, tls=identity.client_context()):
+        with Client(port, tls=identity.client_side()):
             return True
     except ssl.SSLCertVerificationError:
         return False
