@@ -56,6 +56,19 @@ class Ejection:
             return True
         return False
 
+    def start_trial(self, now: float) -> bool:
+        """Note that the trial request is under way; ``False`` if there is none to be made."""
+        if not self.is_on_trial or self.trial_since is not None:
+            return False
+        self.trial_since = now
+        return True
+
+    def abandon_trial(self) -> bool:
+        """Note that the trial request ended without a verdict; ``False`` if none was under way."""
+        was_under_way = self.trial_since is not None
+        self.trial_since = None
+        return was_under_way
+
     def release(self) -> None:
         """Take the target back though it has not proved itself; the ejections in a row are remembered."""
         self.is_out = False

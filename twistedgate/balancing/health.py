@@ -224,8 +224,7 @@ class Judge:
         """The one request of a trial is under way: no other is let through until it is reported."""
         self._advance(now)
         record = self._records.get(name)
-        if record is not None and record.ejection.is_on_trial and record.ejection.trial_since is None:
-            record.ejection.trial_since = self._now
+        if record is not None and record.ejection.start_trial(self._now):
             self.revision += 1
         return []
 
@@ -233,8 +232,7 @@ class Judge:
         """The trial request ended without a verdict, as when its client left: another may try."""
         self._advance(now)
         record = self._records.get(name)
-        if record is not None and record.ejection.trial_since is not None:
-            record.ejection.trial_since = None
+        if record is not None and record.ejection.abandon_trial():
             self.revision += 1
         return []
 
