@@ -1,0 +1,114 @@
+"""A gateway for the operator's resources to look at, and conversations with them in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from twistedgate.admin.site import AdminSite, admin_factory
+from twistedgate.config.model import Endpoint, GatewayConfig, ListenerConfig
+from twistedgate.config.values import Secret
+
+
+class StaticView:
+    """A gateway that is as the test says."""
+
+    def __init__(self) -> None:
+        self.is_draining = False
+        self.reasons: list[str] = []
+        self.document: Mapping[str, object] = {"version": "1.2.3", "connections": 7}
+        self.failure: Exception | None = None
+
+    def unready_reasons(self) -> list[str]:
+        if self.failure is not None:
+            raise self.failure
+        return list(self.reasons)
+
+    def status(self) -> Mapping[str, object]:
+        return self.document
+
+
+class Answer:
+    """One answer of a conversation, taken apart."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        first, *fields = head.decode("ascii").split("\r\n")
+        version, status, self.phrase = first.split(" ", 2)
+        assert version == "HTTP/1.1"
+        self.status = int(status)
+        self.headers = dict(field.lower().split(": ", 1) for field in fields)
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+class Conversation:
+    """A connection to the operator's resources, in memory."""
+
+    def __init__(self, site: AdminSite, host: Any) -> None:
+        self.transport = StringTransport(hostAddress=host)
+        self.channel = site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 50000))
+        if self.channel is not None:
+            self.channel.makeConnection(self.transport)
+
+    def send(self, raw: bytes) -> bytes:
+        """Send bytes, and return what has come back since the last time."""
+        self.channel.dataReceived(raw)
+        answer: bytes = self.transport.value()
+        self.transport.clear()
+        return answer
+
+    def ask(self, path: str, method: str = "GET", host: str = "localhost", **fields: str) -> Answer:
+        """Send a request, and return the answer."""
+        more = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        return Answer(self.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode()))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.channel.connectionLost(Failure(ConnectionDone()))
+
+
+MakeSite = Callable[..., AdminSite]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def view() -> StaticView:
+    return StaticView()
+
+
+@pytest.fixture
+def make_site(view: StaticView, clock: Clock) -> MakeSite:
+    """Make a site with a token or without."""
+
+    def make(token: str = "", **options: Any) -> AdminSite:
+        endpoint = Endpoint("tcp:9000:interface=127.0.0.1", "tcp", 9000, "127.0.0.1")
+        listener = ListenerConfig("operator", endpoint=endpoint, serve="admin", **options)
+        gateway = GatewayConfig(admin_token=Secret(token))
+        return admin_factory(view, listener, gateway, clock)
+
+    return make
+
+
+@pytest.fixture
+def converse(make_site: MakeSite) -> Callable[..., Conversation]:
+    """Connect to a site, which is made if none is given."""
+
+    def connect(site: AdminSite | None = None, host: Any = None) -> Conversation:
+        return Conversation(site or make_site(), host or IPv4Address("TCP", "127.0.0.1", 9000))
+
+    return connect

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twistedgate.admin.view import AdminView
+
+
+class SmallestView:
+    """As little as the port asks for."""
+
+    is_draining = False
+
+    def unready_reasons(self) -> list[str]:
+        return []
+
+    def status(self) -> Mapping[str, object]:
+        return {}
+
+
+def test_plain_attributes_and_methods_make_a_view() -> None:
+    view: AdminView = SmallestView()
+    assert (view.is_draining, view.unready_reasons(), view.status()) == (False, [], {})
