@@ -34,7 +34,7 @@ from twistedgate.gateway import Gateway
 from twistedgate.http.hops import Forwarder
 from twistedgate.net.descriptors import raise_descriptors
 from twistedgate.net.signals import install_signals
-from twistedgate.net.tls import ClientContexts
+from twistedgate.net.tls import UpstreamTLS
 from twistedgate.observers.access_log import AccessLog
 from twistedgate.units import Units
 from twistedgate.upstream.lookup import SystemLookup
@@ -76,7 +76,7 @@ class GatewayService(Service):
         self.configuration = configuration
         self.is_draining = False
         self.opened = time.time()
-        self._tls = ClientContexts()
+        self._tls = UpstreamTLS()
         self.upstreams = Upstreams(self._make_surroundings(reactor))
         self.capacity = Capacity(raise_descriptors(), lambda: self.upstreams.open_count)
         self.listeners = Listeners(reactor, self._make_listener)

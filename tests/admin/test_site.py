@@ -20,7 +20,7 @@ from tests.certificates import Authority
 from tests.conftest import LoggedFailures
 from twistedgate.admin.site import LONGEST_BODY, MOST_CONNECTIONS, MOST_HEADERS, AdminSite, admin_factory
 from twistedgate.config.model import Endpoint, GatewayConfig, ListenerConfig
-from twistedgate.net.tls import ClientTLS, ServerTLS, client_context
+from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
 
 Converse = Callable[..., Any]
 MakeSite = Callable[..., AdminSite]
@@ -210,7 +210,7 @@ async def test_answers_over_tls(tmp_path: Path, view: Any, reactor: Any) -> None
     site = real_site(view, reactor)
     factory = TLSMemoryBIOFactory(ServerTLS(pair.certificate, pair.key), False, site)
     port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    creator = ClientTLS("localhost", client_context(authority.path, True))
+    creator = ClientTLS("localhost", client_settings(authority.path, True))
     plain = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
     assert await fetch(reactor, wrapClientTLS(creator, plain), "localhost") == (200, view.document)
     await port.stopListening()

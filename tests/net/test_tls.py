@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority, Pair
 from twistedgate.config.model import TargetConfig, UpstreamConfig
-from twistedgate.net.tls import HTTP_1_1, ClientContexts, ClientTLS, ServerTLS, TLSRefused, client_context
+from twistedgate.net.tls import HTTP_1_1, ClientTLS, ServerTLS, TLSRefused, UpstreamTLS, client_settings
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def server(pair: Pair) -> SSL.Connection:
 
 
 def client(host: str, authority: Authority) -> SSL.Connection:
-    connection = ClientTLS(host, client_context(authority.path, True)).clientConnectionForTLS(None)
+    connection = ClientTLS(host, client_settings(authority.path, True)).clientConnectionForTLS(None)
     connection.set_connect_state()
     return connection
 
@@ -103,7 +103,7 @@ def plain_context(authority: Authority) -> ssl.SSLContext:
 
 def test_provides_what_twisted_asks_for(authority: Authority, pair: Pair) -> None:
     verifyObject(IOpenSSLServerConnectionCreator, ServerTLS(pair.certificate, pair.key))
-    verifyObject(IOpenSSLClientConnectionCreator, ClientTLS("a", client_context(authority.path, True)))
+    verifyObject(IOpenSSLClientConnectionCreator, ClientTLS("a", client_settings(authority.path, True)))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -231,7 +231,7 @@ def test_an_unknown_authority_is_refused(tmp_path: Path, authority: Authority) -
 
 
 def test_the_system_does_not_trust_just_anybody(pair: Pair) -> None:
-    connection = ClientTLS("orders.example.com", client_context(None, True)).clientConnectionForTLS(None)
+    connection = ClientTLS("orders.example.com", client_settings(None, True)).clientConnectionForTLS(None)
     connection.set_connect_state()
     with pytest.raises(TLSRefused, match="unknown authority"):
         shake(server(pair), connection)
@@ -243,7 +243,7 @@ def upstream(**options: Any) -> UpstreamConfig:
 
 
 def test_a_context_is_built_once_for_each_way_to_verify(authority: Authority) -> None:
-    contexts = ClientContexts()
+    contexts = UpstreamTLS()
     config = upstream(tls_ca=authority.path)
     creators = [
         contexts.creator(config, TargetConfig("https", host, 443)) for host in ("a.example", "b.example")
@@ -254,11 +254,11 @@ def test_a_context_is_built_once_for_each_way_to_verify(authority: Authority) ->
 
 
 def test_plain_text_needs_no_creator() -> None:
-    assert ClientContexts().creator(upstream(), TargetConfig("http", "a.example", 80)) is None
+    assert UpstreamTLS().creator(upstream(), TargetConfig("http", "a.example", 80)) is None
 
 
 def test_verification_can_be_turned_off_and_that_is_said_once(pair: Pair) -> None:
-    contexts = ClientContexts()
+    contexts = UpstreamTLS()
     config = upstream(tls_verify=False)
     with capturedLogs() as events:
         for host in ("other.example.com", "192.0.2.9"):
@@ -284,7 +284,7 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, authority: Authorit
     with pytest.raises(ValueError, match="does not belong to"):
         ServerTLS(pair.certificate, str(empty))
     with pytest.raises(ValueError, match=r"empty\.pem' holds no certificate"):
-        client_context(str(empty), True)
+        client_settings(str(empty), True)
 
 
 class Speaker(Protocol):
@@ -324,7 +324,7 @@ class Loopback:
         self.port = reactor.listenTCP(0, listening, interface="127.0.0.1")
 
     async def connect(self, host: str, words: bytes) -> Speaker:
-        creator = ClientTLS(host, client_context(self._authority.path, True))
+        creator = ClientTLS(host, client_settings(self._authority.path, True))
         endpoint = TCP4ClientEndpoint(self.reactor, "127.0.0.1", self.port.getHost().port)
         factory = Factory.forProtocol(lambda: Speaker(words))
         factory.noisy = False

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
 from tests.certificates import Authority
-from twistedgate.net.tls import ClientTLS, ServerTLS, client_context
+from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
 from twistedgate.upstream.probe import CLOSING_SECONDS, LONGEST_ANSWER, LONGEST_BODY, HTTPProbe
 from twistedgate.upstream.prober import HealthCheck
 
@@ -210,7 +210,7 @@ class SecureServer:
         self.server.listen(TLSMemoryBIOFactory(tls, False, self.server.factory))
 
     def check(self, host: str) -> HealthCheck:
-        return self.server.check(tls=ClientTLS(host, client_context(self._authority.path, True)))
+        return self.server.check(tls=ClientTLS(host, client_settings(self._authority.path, True)))
 
 
 async def test_https_is_checked_against_the_targets_own_name(tmp_path: Path, reactor: Any) -> None:
@@ -252,7 +252,7 @@ async def test_a_target_that_never_closes_tls_is_cut(tmp_path: Path, reactor: An
     factory.noisy = False
     tls = TLSMemoryBIOFactory(ServerTLS(pair.certificate, pair.key), False, factory)
     port = reactor.listenTCP(0, tls, interface="127.0.0.1")
-    creator = ClientTLS("orders.example.com", client_context(authority.path, True))
+    creator = ClientTLS("orders.example.com", client_settings(authority.path, True))
     number = port.getHost().port
     check = HealthCheck("x", "https", "127.0.0.1", number, "x", "/", 5.0, 2.0, ((200, 399),), creator)
     assert await HTTPProbe(reactor)(check) == 204

@@ -38,7 +38,7 @@ _log = Logger()
 def admin_factory(
     view: AdminView, listener: ListenerConfig, gateway: GatewayConfig, reactor: IReactorTime | None = None
 ) -> AdminSite:
-    """Return what serves the operator's resources on ``listener``; without a reactor, the global one's clock."""
+    """Return what serves the operator's resources on ``listener``, by the global clock if none is given."""
     return AdminSite(OperatorResource(view), Guard(gateway.admin_token), listener, reactor)
 
 

@@ -63,13 +63,13 @@ class ServerTLS:
     """The TLS side of a listener; raises ``ValueError`` if its certificate or key cannot be used."""
 
     def __init__(self, certificate: str, key: str) -> None:
-        context = _context(SSL.TLS_SERVER_METHOD)
+        context = _settings(SSL.TLS_SERVER_METHOD)
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
         context.set_alpn_select_callback(_select_protocol)
         # Tickets resume sessions with nothing kept here; a cache is memory for clients to fill.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         _use_certificate(context, certificate, key)
-        self._context = context
+        self._settings = context
 
     @classmethod
     def of(cls, listener: ListenerConfig) -> ServerTLS | None:
@@ -80,14 +80,14 @@ class ServerTLS:
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Return the connection that ``tlsProtocol`` drives."""
-        return SSL.Connection(self._context, None)
+        return SSL.Connection(self._settings, None)
 
 
-class ClientContexts:
+class UpstreamTLS:
     """The TLS of every https upstream of one configuration: one context for each way to verify."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[str | None, bool], SSL.Context] = {}
+        self._shared: dict[tuple[str | None, bool], SSL.Context] = {}
         self._creators: dict[tuple[str, str], ClientTLS] = {}
 
     def creator(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
@@ -100,10 +100,10 @@ class ClientContexts:
         key = upstream.name, target.host
         found = self._creators.get(key)
         if found is None:
-            found = self._creators[key] = ClientTLS(target.host, self._context(upstream))
+            found = self._creators[key] = ClientTLS(target.host, self._settings_of(upstream))
         return found
 
-    def _context(self, upstream: UpstreamConfig) -> SSL.Context:
+    def _settings_of(self, upstream: UpstreamConfig) -> SSL.Context:
         if not upstream.tls_verify and not any(name == upstream.name for name, _ in self._creators):
             _log.warn(
                 "The certificates of upstream {name} are not verified (tls_verify = no): "
@@ -111,9 +111,9 @@ class ClientContexts:
                 name=upstream.name,
             )
         key = upstream.tls_ca, upstream.tls_verify
-        found = self._contexts.get(key)
+        found = self._shared.get(key)
         if found is None:
-            found = self._contexts[key] = client_context(*key)
+            found = self._shared[key] = client_settings(*key)
         return found
 
 
@@ -123,12 +123,12 @@ class ClientTLS:
 
     def __init__(self, host: str, context: SSL.Context) -> None:
         self.host = host
-        self._context = context
+        self._settings = context
         self._server_name = None if _is_address(host) else host.encode("ascii")
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Return the connection that ``tlsProtocol`` drives."""
-        connection = _ExpectingConnection(self._context, self.host)
+        connection = _ExpectingConnection(self._settings, self.host)
         # No address in the server name (RFC 6066 section 3).
         if self._server_name is not None:
             connection.set_tlsext_host_name(self._server_name)
@@ -143,9 +143,9 @@ class _ExpectingConnection(SSL.Connection):
         self.expected_host = host
 
 
-def client_context(tls_ca: str | None, verify: bool) -> SSL.Context:
+def client_settings(tls_ca: str | None, verify: bool) -> SSL.Context:
     """Return a context that trusts ``tls_ca``, the system if that is ``None``; raises ``ValueError``."""
-    context = _context(SSL.TLS_CLIENT_METHOD)
+    context = _settings(SSL.TLS_CLIENT_METHOD)
     context.set_alpn_protos([HTTP_1_1])
     if not verify:
         context.set_verify(SSL.VERIFY_NONE)
@@ -161,7 +161,7 @@ def client_context(tls_ca: str | None, verify: bool) -> SSL.Context:
     return context
 
 
-def _context(method: int) -> SSL.Context:
+def _settings(method: int) -> SSL.Context:
     context = SSL.Context(method)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_cipher_list(_CIPHERS)

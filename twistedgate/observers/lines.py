@@ -104,7 +104,7 @@ class CombinedLines:
         second = int(exchange.opened)
         if second != self._second:
             self._second = second
-            self._stamp = _common_time(second)
+            self._stamp = _apache_time(second)
         request = self._request_line(exchange.request)
         referer, agent = self._browser(exchange.request)
         return (
@@ -139,7 +139,7 @@ def _iso(millisecond: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{rest:03d}Z"
 
 
-def _common_time(second: int) -> str:
+def _apache_time(second: int) -> str:
     # Not by strftime: the name of the month must not follow the locale.
     at = time.gmtime(second)
     day = f"{at.tm_mday:02d}/{_MONTHS[at.tm_mon - 1]}/{at.tm_year:04d}"
