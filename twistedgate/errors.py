@@ -74,8 +74,15 @@ class Refusal(Exception):
 class BadMessage(Refusal):
     """A message that is not valid HTTP; the connection it came on is not to be trusted further."""
 
-    def __init__(self, status: int, reason: str, detail: str = "") -> None:
-        super().__init__(status, reason, detail, closes=True)
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        detail: str = "",
+        *,
+        fields: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(status, reason, detail, closes=True, fields=fields)
 
 
 class UpstreamFailure(Exception):

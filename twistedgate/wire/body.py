@@ -2,10 +2,10 @@
 
 Rules
 - A reader takes exactly the bytes of its body; what follows is left in ``rest`` and never looked at.
-- A body with a length is counted and not parsed.  A chunked one is read by llhttp, primed with a head of our own and
-  fed only up to a place where the body may end, so that its end is always the end of a feed.
-- What surrounds the data of chunks (sizes, extensions) and the trailers are bounded: they cost their sender more
-  than they cost us (RFC 9112 sections 7.1.1 and 7.1.2).
+- A body with a length is counted and not parsed.  A chunked one is read by llhttp, primed with a head of our
+  own and fed only up to a place where the body may end, so that its end is always the end of a feed.
+- What surrounds the data of chunks (sizes, extensions) and the trailers are bounded: they cost their sender
+  more than they cost us (RFC 9112 sections 7.1.1 and 7.1.2).
 
 This module knows neither sockets nor time.
 """
@@ -19,7 +19,8 @@ import httptools
 from twistedgate.errors import BadMessage
 from twistedgate.http.headers import Field, Headers
 from twistedgate.http.message import CHUNKED, UNTIL_CLOSE
-from twistedgate.wire.framing import FORBIDDEN_TRAILERS, RawField
+from twistedgate.wire.framing import RawField
+from twistedgate.wire.names import FORBIDDEN_TRAILERS
 
 _PRIMER = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -31,8 +32,14 @@ class BodyReader(Protocol):
     """Turns bytes into the pieces of one body."""
 
     is_complete: bool
-    rest: bytes
-    trailers: Headers | None
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the body."""
+
+    @property
+    def trailers(self) -> Headers | None:
+        """What came after the last chunk, without what may not stand there."""
 
     def receive(self, piece: bytes) -> bytes:
         """Return the body's bytes in ``piece`` (maybe none); raises ``BadMessage``."""
@@ -43,7 +50,7 @@ class LengthReader:
 
     __slots__ = ("is_complete", "remaining", "rest")
 
-    trailers = None
+    trailers: Headers | None = None
 
     def __init__(self, length: int) -> None:
         self.remaining = length
@@ -69,7 +76,7 @@ class UntilCloseReader:
 
     __slots__ = ("is_complete",)
 
-    trailers = None
+    trailers: Headers | None = None
     rest = b""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ Rules
   (RFC 9112 sections 6.1, 6.3 and 11.2).
 - What goes on is what was understood: hop-by-hop fields, and those that Connection names, are taken out here
   (RFC 9110 section 7.6.1), as are names with an underscore, which many servers take for a hyphen.
-- Fields by which a proxy speaks for a client are set apart as ``claims``: whether they are believed is decided
-  where the peer is known.
+- Fields by which a proxy speaks for a client are set apart as ``claims``: whether they are believed is
+  decided where the peer is known.
 
 This module reads heads that are complete; it knows neither sockets nor the parser.
 """
@@ -27,12 +27,31 @@ from twistedgate.errors import BadMessage
 from twistedgate.http.headers import Field, Headers, tokens, write_lines
 from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
 from twistedgate.http.target import parse_target
+from twistedgate.wire.names import (
+    CLAIM,
+    CODING,
+    CONNECTION,
+    DROP,
+    EXPECT,
+    HOST,
+    LENGTH,
+    PLAIN,
+    REQUEST_NAMES,
+    RESPONSE_NAMES,
+    TE,
+    UNREMOVABLE,
+    UPGRADE,
+)
 
 METHODS: dict[bytes, str] = {
-    name.encode(): name
-    for name in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "SEARCH", "UNLOCK", "BIND", "REBIND", "UNBIND", "ACL", "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "PURGE", "MKCALENDAR", "LINK", "UNLINK", "QUERY"]
+    name: name.decode("ascii")
+    for name in (
+        b"GET HEAD POST PUT DELETE OPTIONS PATCH COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK "
+        b"BIND REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE "
+        b"MKCALENDAR LINK UNLINK QUERY"
+    ).split()
 }
-"""Methods that the gateway passes on.  llhttp reads no others of HTTP's; those of RTSP and ICE are not HTTP's."""
+"""Methods that the gateway passes on: those of HTTP and WebDAV, without CONNECT and TRACE."""
 
 IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"))
 """Methods that may be sent again after their bytes went out (RFC 9110 section 9.2.2)."""
@@ -44,93 +63,11 @@ _OTHER_VERSION = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [\x21-\x7e]+ HTTP/[0-
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
+_TOO_LONG = re.compile(rb"[1-9][0-9]{18,}")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_LENGTH = 2**63 - 1
 _MAX_METHOD = 32
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
-
-# What becomes of a field, by its name.
-_PLAIN, _DROP, _CLAIM, _HOST, _LENGTH_KIND, _CODING, _CONNECTION, _UPGRADE, _EXPECT, _TE = range(10)
-
-_REQUEST_KINDS: dict[bytes, int] = {
-    b"host": _HOST,
-    b"content-length": _LENGTH_KIND,
-    b"transfer-encoding": _CODING,
-    b"connection": _CONNECTION,
-    b"upgrade": _UPGRADE,
-    b"expect": _EXPECT,
-    b"te": _TE,
-    b"keep-alive": _DROP,
-    b"proxy-connection": _DROP,
-    b"proxy-authorization": _DROP,
-    b"proxy-authenticate": _DROP,
-    b"trailer": _DROP,
-    b"http2-settings": _DROP,
-    b"x-forwarded-for": _CLAIM,
-    b"x-forwarded-proto": _CLAIM,
-    b"x-forwarded-host": _CLAIM,
-    b"x-forwarded-port": _CLAIM,
-    b"x-forwarded-server": _CLAIM,
-    b"x-forwarded-prefix": _CLAIM,
-    b"forwarded": _CLAIM,
-    b"x-real-ip": _CLAIM,
-    b"x-original-url": _CLAIM,
-    b"x-original-host": _CLAIM,
-    b"x-rewrite-url": _CLAIM,
-    b"x-request-id": _CLAIM,
-    b"via": _CLAIM,
-}
-
-_RESPONSE_KINDS: dict[bytes, int] = {
-    b"content-length": _LENGTH_KIND,
-    b"transfer-encoding": _CODING,
-    b"connection": _CONNECTION,
-    b"upgrade": _UPGRADE,
-    b"keep-alive": _DROP,
-    b"proxy-connection": _DROP,
-    b"proxy-authenticate": _DROP,
-    b"proxy-authorization": _DROP,
-    b"te": _DROP,
-    b"trailer": _DROP,
-}
-
-_UNREMOVABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie"))
-"""Fields that a Connection header may not take away (SAFETY: a client must not blind the next hop)."""
-
-FORBIDDEN_TRAILERS = frozenset(
-    b"transfer-encoding content-length host connection te trailer upgrade expect keep-alive proxy-connection "
-    b"cache-control max-forwards authorization proxy-authorization proxy-authenticate www-authenticate cookie set-cookie "
-    b"content-encoding content-type content-range content-location age date expires location retry-after vary "
-    b"x-forwarded-for x-forwarded-host x-forwarded-proto forwarded".split()
-)
-"""Fields that have no meaning after a body, or a dangerous one (RFC 9110 section 6.5.1)."""
-
-_MAX_NAMES = 2048
-"""Spellings remembered for each direction; a client that invents names costs a little time, never memory."""
-
-
-class _Names:
-    """Remembers, for each spelling of a field name, its lower-cased key and its kind."""
-
-    def __init__(self, kinds: dict[bytes, int], *, drops_identity: bool) -> None:
-        self._kinds = kinds
-        self._drops_identity = drops_identity
-        self._known: dict[bytes, tuple[bytes, int]] = {}
-        self.get = self._known.get
-
-    def learn(self, name: bytes) -> tuple[bytes, int]:
-        """Judge a name that was not seen before."""
-        key = name.lower()
-        kind = self._kinds.get(key, _PLAIN)
-        is_identity = key == b"x-consumer" or key.startswith(b"x-consumer-")
-        if b"_" in name or (self._drops_identity and is_identity):
-            kind = _DROP
-        if len(self._known) < _MAX_NAMES:
-            self._known[name] = (key, kind)
-        return key, kind
-
-
-_request_names = _Names(_REQUEST_KINDS, drops_identity=True)
-_response_names = _Names(_RESPONSE_KINDS, drops_identity=False)
 
 
 class _Special:
@@ -149,19 +86,19 @@ class _Special:
 
     def take(self, kind: int, value: bytes) -> None:
         """Put a value aside under its kind."""
-        if kind == _LENGTH_KIND:
+        if kind == LENGTH:
             self.lengths.append(value)
-        elif kind == _HOST:
+        elif kind == HOST:
             self.hosts.append(value)
-        elif kind == _CODING:
+        elif kind == CODING:
             self.codings.append(value)
-        elif kind == _CONNECTION:
+        elif kind == CONNECTION:
             self.connection.append(value)
-        elif kind == _UPGRADE:
+        elif kind == UPGRADE:
             self.upgrades.append(value)
-        elif kind == _EXPECT:
+        elif kind == EXPECT:
             self.expects.append(value)
-        elif kind == _TE:
+        elif kind == TE:
             self.te.append(value)
 
 
@@ -184,7 +121,7 @@ def judge_request_line(head: bytes) -> tuple[str, bytes, bool, int]:
 def _judge_other_method(method: bytes) -> str:
     """Refuse a method that is not passed on."""
     if method == b"TRACE":
-        raise BadMessage(405, "method-not-allowed", "TRACE is never answered")
+        raise BadMessage(405, "method-not-allowed", "TRACE is never answered", fields=((b"Allow", ALLOW),))
     if len(method) > _MAX_METHOD:
         raise BadMessage(400, "bad-request", "the method is too long")
     raise BadMessage(501, "unknown-method", method.decode("ascii"))
@@ -192,7 +129,7 @@ def _judge_other_method(method: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RequestFields:
-    """What the fields of a request say, whatever its method and target: the same fields, the same judgement."""
+    """What the fields of a request say, whatever its method and target: the same of the same fields."""
 
     fields: tuple[Field, ...]
     lines: bytes
@@ -216,14 +153,14 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
     claims: list[Field] = []
     special = _Special()
     for name, value in raw_fields:
-        key, kind = _request_names.get(name) or _request_names.learn(name)
-        if kind == _PLAIN:
+        key, kind = REQUEST_NAMES.get(name) or REQUEST_NAMES.learn(name)
+        if kind == PLAIN:
             fields.append((key, name, value))
-        elif kind == _CLAIM:
+        elif kind == CLAIM:
             claims.append((key, name, value))
-        elif kind != _DROP:
+        elif kind != DROP:
             special.take(kind, value)
-            if kind == _HOST:
+            if kind == HOST:
                 fields.append((key, name, value))
     if len(special.hosts) > 1:
         raise BadMessage(400, "bad-host", "more than one Host")
@@ -244,7 +181,8 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
         keep_alive=b"close" not in options and (not is_http10 or b"keep-alive" in options),
         expects_continue=bool(special.expects) and not is_http10 and length != 0,
         accepts_trailers=b"trailers" in tokens(special.te),
-        upgrades=tuple(tokens(special.upgrades)) if b"upgrade" in options else (),
+        # one in HTTP/1.0 is overlooked (RFC 9110 section 7.8)
+        upgrades=tuple(tokens(special.upgrades)) if b"upgrade" in options and not is_http10 else (),
         count=len(raw_fields),
     )
 
@@ -260,15 +198,15 @@ def judge_request(method: str, raw_target: bytes, is_http10: bool, said: Request
     request.accepts_trailers = said.accepts_trailers
     if said.upgrades:
         request.upgrade = _judge_upgrade(request, said.upgrades)
-    if said.host is not None and target.authority != said.host.decode("latin-1"):
-        # the target's authority goes out, in its one form (RFC 9112 section 3.2.2)
+    if target.authority != (said.host or b"").decode("latin-1"):
+        # the target's authority goes out, whatever Host said or did not (RFC 9112 section 3.2.2)
         request.headers.set(b"Host", target.authority.encode("ascii"))
     return request
 
 
 def _nominated(options: list[bytes]) -> set[bytes]:
-    """Return the fields that Connection takes out (RFC 9110 section 7.6.1), none that the next hop must see."""
-    return {option for option in options if option not in _UNREMOVABLE}
+    """Return what Connection takes out (RFC 9110 section 7.6.1), but nothing that the next hop must see."""
+    return {option for option in options if option not in UNREMOVABLE}
 
 
 def _request_length(special: _Special, is_http10: bool) -> int:
@@ -287,10 +225,10 @@ def _judge_codings(codings: list[bytes]) -> None:
     """Accept exactly one ``chunked`` (RFC 9112 sections 6.1 and 7)."""
     if len(codings) == 1 and codings[0].lower() == b"chunked":
         return
-    listed = tokens(codings)
-    if len(codings) == 1 and listed and listed[-1] == b"chunked" and listed.count(b"chunked") == 1 and len(listed) > 1:
-        if all(re.fullmatch(rb"[!#$%&'*+.^_`|~0-9a-z-]+", coding) for coding in listed):
-            raise BadMessage(501, "unknown-coding")
+    *others, last = [member.strip(b" \t").lower() for member in codings[0].split(b",")]
+    are_tokens = all(_TOKEN.fullmatch(coding) for coding in others)
+    if len(codings) == 1 and others and are_tokens and last == b"chunked" and last not in others:
+        raise BadMessage(501, "unknown-coding")
     raise BadMessage(400, "bad-framing", "a Transfer-Encoding that is not chunked alone")
 
 
@@ -298,20 +236,19 @@ def _content_length(lengths: list[bytes]) -> int:
     """Return the one well-formed length (RFC 9110 section 8.6)."""
     if len(lengths) > 1:
         raise BadMessage(400, "bad-framing", "more than one Content-Length")
-    if lengths[0].isdigit() and not lengths[0].startswith(b"0") and len(lengths[0]) > 18:
-        if int(lengths[0][:40]) > _MAX_LENGTH:
-            raise BadMessage(413, "body-too-large", "Content-Length")
+    if _TOO_LONG.fullmatch(lengths[0]) is not None and int(lengths[0][:40]) > _MAX_LENGTH:
+        raise BadMessage(413, "body-too-large", "Content-Length")
     if _LENGTH.fullmatch(lengths[0]) is None:
         raise BadMessage(400, "bad-framing", "a Content-Length that is not a plain number")
     return int(lengths[0])
 
 
 def _judge_upgrade(request: Request, upgrades: tuple[bytes, ...]) -> bytes | None:
-    """Return ``websocket`` for a complete opening handshake (RFC 6455 section 4.1); other protocols are not passed on."""
+    """Return ``websocket`` for a whole opening handshake (RFC 6455 section 4.1), else nothing."""
     if upgrades != (b"websocket",):
         return None
-    if request.method != "GET" or request.is_http10 or request.length != 0:
-        raise BadMessage(400, "bad-upgrade", "a WebSocket opens with a GET of HTTP/1.1 without a body")
+    if request.method != "GET" or request.length != 0:
+        raise BadMessage(400, "bad-upgrade", "a WebSocket opens with a GET without a body")
     if request.headers.get_all(b"sec-websocket-version") != [b"13"]:
         raise BadMessage(400, "bad-upgrade", "Sec-WebSocket-Version is not 13")
     keys = request.headers.get_all(b"sec-websocket-key")
@@ -371,10 +308,10 @@ def judge_response_fields(raw_fields: list[RawField], is_http10: bool) -> Respon
     special = _Special()
     keep_alive_timeout: float | None = None
     for name, value in raw_fields:
-        key, kind = _response_names.get(name) or _response_names.learn(name)
-        if kind == _PLAIN:
+        key, kind = RESPONSE_NAMES.get(name) or RESPONSE_NAMES.learn(name)
+        if kind == PLAIN:
             fields.append((key, name, value))
-        elif kind != _DROP:
+        elif kind != DROP:
             special.take(kind, value)
         elif key == b"keep-alive":
             timeout = _KEEP_ALIVE_TIMEOUT.search(value)
@@ -416,7 +353,12 @@ def judge_response(status: int, phrase: bytes, said: ResponseFields, method: str
 def _announced_length(special: _Special, is_http10: bool) -> int:
     """Return the length that the fields announce."""
     if special.codings:
-        if is_http10 or special.lengths or len(special.codings) > 1 or special.codings[0].lower() != b"chunked":
+        if (
+            is_http10
+            or special.lengths
+            or len(special.codings) > 1
+            or special.codings[0].lower() != b"chunked"
+        ):
             raise BadMessage(502, "bad-response", "its Transfer-Encoding")
         return CHUNKED
     if special.lengths:
