@@ -36,6 +36,11 @@ class Gates:
             gate = self._gates[route.name] = Gate(route.max_requests)
         return gate
 
+    def under_way(self, name: str) -> int:
+        """Return how many exchanges of a route are under way."""
+        gate = self._gates.get(name)
+        return 0 if gate is None else gate.under_way
+
     def commit(self, configuration: Configuration) -> None:
         """Take the limits of a new configuration, and forget the routes that are gone."""
         for name, gate in list(self._gates.items()):

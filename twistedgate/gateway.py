@@ -54,9 +54,9 @@ class Gateway:
                 if response is None:
                     pipeline = exchange.pipeline
                     assert pipeline is not None
-                    response = pipeline.admit(exchange)
-                    if response is not None and not isinstance(response, Response):
-                        response = await response
+                    admitted = pipeline.admit(exchange)
+                    if admitted is not None:
+                        response = admitted if isinstance(admitted, Response) else await admitted
                     if response is None:
                         response = await pipeline.action.answer(exchange)
             except UpstreamFailure as failure:

@@ -96,7 +96,7 @@ class Pipeline:
             answer = admit(exchange)
             if answer is not None and not isinstance(answer, Response):
                 answer = await answer
-            if answer is not None:
+            if isinstance(answer, Response):
                 return answer
         exchange.entered = len(self.policies)
         return None

@@ -22,11 +22,13 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
 from twistedgate.admin.listener import AdminListener
+from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.assembly import Assembler, Gates
 from twistedgate.config.errors import ConfigurationErrors
 from twistedgate.config.model import Configuration, ListenerConfig
 from twistedgate.downstream.capacity import Capacity
-from twistedgate.downstream.listener import Listener, RequestIds, Serving
+from twistedgate.downstream.hosting import Serving
+from twistedgate.downstream.listener import Listener, RequestIds
 from twistedgate.downstream.listeners import Bound, CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.exchange import Exchange
@@ -44,7 +46,8 @@ from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.upstream import Upstream
 from twistedgate.upstream.upstreams import Upstreams
-View = None
+
+from twistedgate.view import View
 
 _log = Logger()
 
@@ -75,6 +78,7 @@ class GatewayService(Service):
         self.path = path
         self.configuration = configuration
         self.is_draining = False
+        self.is_accepting = False
         self.opened = time.time()
         self._tls = UpstreamTLS()
         self.upstreams = Upstreams(self._make_surroundings(reactor))
@@ -83,8 +87,8 @@ class GatewayService(Service):
         self.access_log = self._make_access_log(reactor, configuration)
         self._reactor = reactor
         self._units = units
-        self._gates = Gates()
-        self._assembler = Assembler(units, self._gates, self._observe, time.monotonic)
+        self.gates = Gates()
+        self._assembler = Assembler(units, self.gates, self._observe, time.monotonic)
         self._name = f"twistedgate-{secrets.token_hex(4)}"
         self._request_ids = RequestIds(secrets.token_hex(6))
         self._serving = Serving()
@@ -112,8 +116,11 @@ class GatewayService(Service):
 
     def _make_listener(self, config: ListenerConfig) -> Bound:
         if config.serve == "admin":
-            return AdminListener(config, View(self))
+            return AdminListener(config, self._make_site)
         return Listener(config, self._serving, self.capacity, self._request_ids)
+
+    def _make_site(self, config: ListenerConfig) -> AdminSite:
+        return admin_factory(View(self), config, self.configuration.gateway)
 
     # start
 
@@ -154,6 +161,7 @@ class GatewayService(Service):
         for upstream in self.upstreams:
             await upstream.resolved
         if self.running and not self.is_draining:
+            self.is_accepting = True
             self.listeners.resume_accepting()
             _log.info("ready")
 
@@ -186,7 +194,7 @@ class GatewayService(Service):
         configuration = prepared.configuration
         self.configuration = configuration
         self.upstreams.commit(prepared.upstreams)
-        self._gates.commit(configuration)
+        self.gates.commit(configuration)
         self._serving.gateway = prepared.gateway
         self._serving.forwarder = prepared.forwarder
         self.capacity.configure(
@@ -276,7 +284,7 @@ class GatewayService(Service):
         super().stopService()
         if self._sweeping.running:
             self._sweeping.stop()
-        self.listeners.stop_accepting()
+        self.listeners.close()
         self.listeners.abort()
         self.upstreams.stop()
         return self.access_log.stop()
@@ -286,8 +294,18 @@ def _sweep_interval(configuration: Configuration) -> float:
     """Return how often deadlines are looked at, in seconds."""
     timeouts = [LONGEST_SWEEP * 4]
     for listener in configuration.listeners.values():
-        timeouts += [listener.header_timeout, listener.idle_timeout, listener.body_timeout, listener.send_timeout]
+        timeouts += [
+            listener.header_timeout,
+            listener.idle_timeout,
+            listener.body_timeout,
+            listener.send_timeout,
+        ]
     for upstream in configuration.upstreams.values():
-        timeouts += [upstream.response_timeout, upstream.read_timeout, upstream.keepalive_timeout, upstream.eject_for]
+        timeouts += [
+            upstream.response_timeout,
+            upstream.read_timeout,
+            upstream.keepalive_timeout,
+            upstream.eject_for,
+        ]
     timeouts += [route.timeout for route in configuration.routes.values() if route.timeout is not None]
     return max(SHORTEST_SWEEP, min(timeouts) / 4)

@@ -1,49 +1,87 @@
-"""A listener of ``serve = admin``: the operator's resources on an address of their own."""
+"""A listener of ``serve = admin``: the operator's resources on an address of their own.
+
+It stays open while the gateway drains, so that whoever asks for readiness is told.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from twistedgate.config.model import ListenerConfig
 from twistedgate.net.binding import Binding, bind
+from twistedgate.net.tls import CurrentTLS, ServerTLS
+
+MakeSite = Callable[[ListenerConfig], Any]
+
+
+class _CurrentSite(Factory):
+    """Hands new connections to the site of now."""
+
+    noisy = False
+
+    def __init__(self, site: Any) -> None:
+        self.site = site
+
+    def replace(self, site: Any) -> None:
+        """Serve new connections by ``site``; open ones keep theirs."""
+        if self.numPorts:
+            site.doStart()
+            self.site.doStop()
+        self.site = site
+
+    def startFactory(self) -> None:
+        """The address is open."""
+        self.site.doStart()
+
+    def stopFactory(self) -> None:
+        """The address is closed."""
+        self.site.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Accept a connection."""
+        return self.site.buildProtocol(addr)
 
 
 class AdminListener:
     """Serves whatever ``make_site`` makes of the configuration in use."""
 
-    def __init__(self, config: ListenerConfig, make_site: Any) -> None:
+    def __init__(self, config: ListenerConfig, make_site: MakeSite) -> None:
         self.config = config
         self._make_site = make_site
-        self._factory: WrappingFactory[ProtocolWrapper] = WrappingFactory(make_site(config))
-        self._factory.noisy = False
-        self._certificate: Any = None
+        self._factory = _CurrentSite(make_site(config))
+        self._tls: CurrentTLS | None = None
         self._binding: Binding | None = None
 
     def __repr__(self) -> str:
-        return f"<AdminListener {self.config.name} connections={self.open_count}>"
+        return f"<AdminListener {self.config.name}>"
 
     @property
     def open_count(self) -> int:
-        """Connections that are open."""
+        """Connections that a stop waits for: none."""
         return 0
 
-    def listen(self, reactor: Any, tls: Any) -> str:
+    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
         """Bind, and return the address as it can be connected to."""
         factory: Any = self._factory
         if tls is not None:
-            factory = TLSMemoryBIOFactory(tls, False, factory)
+            self._tls = CurrentTLS(tls)
+            factory = TLSMemoryBIOFactory(self._tls, False, factory)
             factory.noisy = False
         self._binding = bind(reactor, self.config, factory)
         return self._binding.address
 
-    def configure(self, config: ListenerConfig, tls: Any) -> None:
+    def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
         """Take new options; connections that are open keep the old ones."""
         self.config = config
-        self._factory.wrappedFactory = self._make_site(config)
+        if self._tls is not None and tls is not None:
+            self._tls.current = tls
+        self._factory.replace(self._make_site(config))
 
     def resume_accepting(self) -> None:
         """Accept connections."""
@@ -64,10 +102,7 @@ class AdminListener:
         """The site minds its own timeouts."""
 
     def drain(self) -> None:
-        """Close what is open: an operator's question is answered at once, or not at all."""
-        self.abort()
+        """Nothing to wait for: an operator's question is answered at once."""
 
     def abort(self) -> None:
-        """Cut every connection that is left."""
-        for protocol in list(self._factory.protocols):
-            protocol.loseConnection()
+        """Open connections end with the process."""

@@ -14,97 +14,38 @@ Raw callbacks live here; everything that waits above them is the line's ``async 
 
 from __future__ import annotations
 
-from typing import Any
-from typing import Protocol as Port
-
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
-from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from twistedgate.config.model import ListenerConfig
+from twistedgate.downstream.answering import Answering
+from twistedgate.downstream.hosting import Host
 from twistedgate.downstream.pace import Pace
-from twistedgate.downstream.relay import IncomingBody, OutgoingBody
-from twistedgate.errors import BadMessage, ClientGone, Refusal
+from twistedgate.downstream.relay import IncomingBody
+from twistedgate.errors import BadMessage, Refusal
 from twistedgate.exchange import Exchange
-from twistedgate.gateway import Gateway
-from twistedgate.http.hops import Forwarder, Introduction, Peer
-from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
-from twistedgate.http.status import status_line
-from twistedgate.net.task import Signal, Task
+from twistedgate.http.hops import Introduction, Peer
+from twistedgate.http.message import Request
+from twistedgate.net.speaking import NEVER
+from twistedgate.net.task import Task
 from twistedgate.net.transport import queued, written
-from twistedgate.net.tunnel import Tunnel
-from twistedgate.wire import serialise
 from twistedgate.wire.body import make_reader
-from twistedgate.wire.codec import HeadLimits, RequestCodec
-
-NEVER = float("inf")
-
-LINGER_BYTES = 64 * 1024
-"""What is read and thrown away after the last answer of a connection, so that a reset does not destroy it."""
-LINGER_SECONDS = 2.0
-
-_CLOSE = b"Connection: close\r\n"
-_KEEP_ALIVE = b"Connection: keep-alive\r\n"
-_UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+from twistedgate.wire.codec import RequestCodec
 
 
-class Serving(Port):
-    """What a reload swaps."""
-
-    gateway: Gateway
-    forwarder: Forwarder
-    wall_offset: float
-
-
-class Host(Port):
-    """What a connection needs of the listener that accepted it."""
-
-    config: ListenerConfig
-    limits: HeadLimits
-    serving: Serving
-    is_draining: bool
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-
-    def make_request_id(self) -> str:
-        """A new id."""
-
-    def date(self) -> bytes:
-        """The value of a Date header."""
-
-    def closed(self, connection: Connection) -> None:
-        """The connection is gone."""
-
-
-@implementer(IHalfCloseableProtocol, IPushProducer)
-class Connection(Protocol):
+class Connection(Answering):
     """Speaks HTTP/1.1 to one client."""
 
-    transport: Any
-
     def __init__(self, host: Host, peer: Peer) -> None:
-        self.peer = peer
+        super().__init__(host, peer)
         self.deadline = host.now() + host.config.header_timeout
-        self._host = host
         self._codec = RequestCodec(host.limits)
-        self._exchange: Exchange | None = None
-        self._task: Task | None = None
-        self._body: IncomingBody | None = None
-        self._outgoing: OutgoingBody | None = None
-        self._tunnel: Tunnel | None = None
-        self._waiting = b""
-        self._keeps_alive = True
+        self._introduction = Introduction(peer)
+        self._pace = Pace()
         self._is_looping = False
         self._is_paused = False
-        self._is_clogged = False
-        self._is_lost = False
         self._is_fresh = True
-        self._last = 0.0
-        self._discards: int | None = None
-        self._pace = Pace()
-        self._introduction = Introduction(peer)
+        """Whether the deadline is that of a head."""
+        self._finished = 0.0
+        """When the last exchange was over."""
 
     def __repr__(self) -> str:
         state = "idle" if self._exchange is None else f"serving {self._exchange.request_id}"
@@ -117,15 +58,11 @@ class Connection(Protocol):
 
     # what the reactor calls
 
-    def connectionMade(self) -> None:
-        """The client is connected."""
-        self.transport.registerProducer(self, True)
-
     def dataReceived(self, piece: bytes) -> None:
         """Take bytes from the client."""
-        if self._discards is not None:
+        if self._discarded is not None:
             self._discard(piece)
-        elif self._exchange is None:
+        elif self._exchange is None and not self._is_clogged:
             self._receive_heads(piece)
         elif self._body is not None:
             self._receive_body(self._body, piece)
@@ -144,15 +81,12 @@ class Connection(Protocol):
         else:
             self._close()
 
-    def writeConnectionLost(self) -> None:
-        """Our own half-close went out."""
-
     def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:
         """The client is gone."""
         self._is_lost = True
         self.deadline = NEVER
         if self._tunnel is not None:
-            self._tunnel.lost(self)
+            self._tunnel.close()
         self._leave()
         self._host.closed(self)
 
@@ -171,11 +105,8 @@ class Connection(Protocol):
             self._tunnel.resume(self)
         elif self._outgoing is not None:
             self._outgoing.resume()
-        elif self._exchange is None and self._discards is None:
+        elif self._exchange is None and self._discarded is None:
             self._go_on()
-
-    def stopProducing(self) -> None:
-        """The transport is closing."""
 
     # requests
 
@@ -192,7 +123,7 @@ class Connection(Protocol):
                 self._wait_for_head()
                 break
             self._begin(request)
-            if self._exchange is not None or self._discards is not None or self._is_lost or self._is_clogged:
+            if self._exchange is not None or self._discarded is not None or self._is_lost or self._is_clogged:
                 break
             piece, self._waiting = self._waiting, b""
             if not piece:
@@ -208,7 +139,7 @@ class Connection(Protocol):
 
     def _wait_for_request(self) -> None:
         self._is_fresh = False
-        self.deadline = self._last + self._host.config.idle_timeout
+        self.deadline = self._finished + self._host.config.idle_timeout
         if self._is_paused:
             self.resume_reading()
 
@@ -220,13 +151,13 @@ class Connection(Protocol):
         self.deadline = NEVER
         rest = self._codec.rest
         try:
-            caller = host.serving.forwarder.dress(request, self._codec.claims, self._introduction, exchange.request_id)
+            caller = host.serving.forwarder.dress(
+                request, self._codec.claims, self._introduction, exchange.request_id
+            )
             if caller is not None:
-                exchange.client, exchange.scheme, exchange.request_id = (
-                    caller.client,
-                    caller.scheme,
-                    caller.request_id,
-                )
+                exchange.client = caller.client
+                exchange.scheme = caller.scheme
+                exchange.request_id = caller.request_id
             if not request.is_http10:
                 exchange.interim = self._send_interim
             if request.length:
@@ -260,7 +191,7 @@ class Connection(Protocol):
         try:
             body.receive(piece)
         except Refusal as refusal:
-            self._discards = 0
+            self._discarded = 0
             self._interrupt(refusal)
             return
         if body.is_complete and self._body is body:
@@ -289,114 +220,6 @@ class Connection(Protocol):
                 self.deadline = now + self._host.config.body_timeout
             self.transport.resumeProducing()
 
-    def body_wanted(self) -> None:
-        """The gateway itself reads the body: the client need not wait for the upstream's 100."""
-        exchange = self._exchange
-        if exchange is not None and exchange.request.expects_continue and exchange.bytes_in == 0:
-            exchange.request.expects_continue = False
-            self.transport.write(serialise.CONTINUE)
-
-    # answers
-
-    def reply(self, exchange: Exchange, response: Response) -> Any:
-        """Send the head, and the body by relay; returns what to wait for, if anything."""
-        exchange.interim = None
-        request = exchange.request
-        body = response.body
-        length = self._length(request, response)
-        if request is None or not request.keep_alive or response.closes or self._body is not None or self._host.is_draining or (length == serialise.NO_FRAMING and self._ends_by_close(request, response)):
-            self._keeps_alive = False
-        head = self._head(exchange, response, length)
-        if response.tunnel is not None:
-            return self._open_tunnel(exchange, response, head)
-        if isinstance(body, bytes):
-            if request is not None and request.method == "HEAD":
-                body = b""
-            exchange.bytes_out = len(body)
-            exchange.finished = exchange.first_byte
-            self.transport.write(head + body if body else head)
-            return None
-        if request.method == "HEAD" or response.status in (204, 304):
-            body.abandon()
-            self.transport.write(head)
-            return None
-        outgoing = self._outgoing = OutgoingBody(
-            self.transport, exchange, head, body, chunks=length == CHUNKED
-        )
-        return self._relay(outgoing)
-
-    def _length(self, request: Request | None, response: Response) -> int:
-        """Return the framing of the answer, as ``serialise.head`` takes it (RFC 9112 section 6)."""
-        status = response.status
-        if status == 204 or status == 304 or response.tunnel is not None:
-            return serialise.NO_FRAMING
-        length = response.length
-        if length in (CHUNKED, UNTIL_CLOSE):
-            return serialise.NO_FRAMING if request is None or request.is_http10 else CHUNKED
-        return length
-
-    def _ends_by_close(self, request: Request, response: Response) -> bool:
-        """Whether only the end of the connection tells an HTTP/1.0 client where the body ends."""
-        return response.length in (CHUNKED, UNTIL_CLOSE) and request.method != "HEAD" and request.is_http10
-
-    def _head(self, exchange: Exchange, response: Response, length: int) -> bytes:
-        headers = response.headers
-        extra = b"X-Request-Id: %b\r\n" % exchange.request_id.encode("ascii")
-        if headers.get(b"date") is None:
-            extra += b"Date: %b\r\n" % self._host.date()
-        if response.tunnel is not None:
-            extra += _UPGRADE
-        elif not self._keeps_alive:
-            extra += _CLOSE
-        elif exchange.request.is_http10:
-            extra += _KEEP_ALIVE
-        return serialise.head(status_line(response.status, response.phrase), headers, length, extra)
-
-    async def _relay(self, outgoing: OutgoingBody) -> None:
-        outgoing.start()
-        if self._is_clogged:
-            outgoing.pause()
-        is_whole = await outgoing.ended
-        self._outgoing = None
-        if not is_whole:
-            self.abort()
-
-    async def _open_tunnel(self, exchange: Exchange, response: Response, head: bytes) -> None:
-        """Pass bytes both ways until the tunnel is over."""
-        early = response.body
-        assert isinstance(early, bytes)
-        self._keeps_alive = False
-        self.transport.write(head + early)
-        upstream: Any = response.tunnel
-        tunnel = self._tunnel = Tunnel(self, upstream, self._host.now())
-        self.deadline = tunnel.last_byte + self._host.config.idle_timeout
-        ended: Signal[None] = Signal()
-        tunnel.when_ended(lambda: ended.set(None))
-        upstream.join(tunnel)
-        waiting, self._waiting = self._waiting, b""
-        if waiting:
-            tunnel.receive(self, waiting, tunnel.last_byte)
-        self.resume_reading()
-        try:
-            await ended
-        finally:
-            tunnel.close()
-            exchange.bytes_in += tunnel.bytes_from[self]
-            exchange.bytes_out += len(early) + tunnel.bytes_from[upstream]
-
-    def _send_interim(self, response: Response) -> None:
-        """Pass on an interim response; 100 only to a client that waits for it (RFC 9110 section 15.2)."""
-        exchange = self._exchange
-        if exchange is None or self._is_lost:
-            return
-        if response.status == 100:
-            self.body_wanted()
-            return
-        head = serialise.head(
-            status_line(response.status, response.phrase), response.headers, serialise.NO_FRAMING
-        )
-        self.transport.write(head)
-
     def _refuse(self, exchange: Exchange | None, refusal: Refusal) -> None:
         """Refuse what never came as far as the line, and read nothing more."""
         host = self._host
@@ -406,7 +229,7 @@ class Connection(Protocol):
         self._exchange = exchange
         refusal.closes = True
         host.serving.gateway.refuse(exchange, refusal, self)
-        self._discards = 0
+        self._discarded = 0
         self._ended()
 
     # what comes after an exchange
@@ -414,7 +237,7 @@ class Connection(Protocol):
     def _ended(self) -> None:
         """The exchange is over: go on with the next request, or end the connection."""
         if self._exchange is not None:
-            self._last = self._exchange.finished
+            self._finished = self._exchange.finished
             self._exchange = None
         self._task = None
         self._outgoing = None
@@ -432,47 +255,6 @@ class Connection(Protocol):
             self._receive_heads(waiting)
         else:
             self._wait_for_request()
-
-    def _end(self) -> None:
-        """Close after the answer; what the client still sends is thrown away first, within bounds."""
-        is_clean = self._body is None and not self._waiting and self._discards is None
-        self._discards = 0
-        self._body = None
-        self._waiting = b""
-        self.deadline = self._host.now() + LINGER_SECONDS
-        if is_clean or self.peer.scheme == "https":
-            self._close()
-            return
-        self.transport.unregisterProducer()
-        self.transport.loseWriteConnection()
-        self.resume_reading()
-
-    def _discard(self, piece: bytes) -> None:
-        self._discards = (self._discards or 0) + len(piece)
-        if self._discards > LINGER_BYTES:
-            self.transport.abortConnection() if queued(self.transport) else self._close()
-
-    def _close(self) -> None:
-        if not self._is_lost:
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
-
-    def abort(self) -> None:
-        """Cut the connection: what was sent must not be taken for whole."""
-        self._leave()
-        if not self._is_lost:
-            self.transport.abortConnection()
-
-    def _leave(self) -> None:
-        """Cut what is under way for a client that is gone."""
-        outgoing, self._outgoing = self._outgoing, None
-        body, self._body = self._body, None
-        if outgoing is not None:
-            outgoing.abandon()
-        if body is not None:
-            body.fail()
-        if self._task is not None:
-            self._task.throw(ClientGone())
 
     def _interrupt(self, refusal: Refusal) -> None:
         """Refuse the exchange that is under way."""
@@ -500,7 +282,7 @@ class Connection(Protocol):
 
     def _expire(self, now: float) -> None:
         self.deadline = NEVER
-        if self._discards is not None:
+        if self._discarded is not None:
             self.transport.abortConnection()
         elif self._tunnel is not None:
             quiet_until = self._tunnel.last_byte + self._host.config.idle_timeout
@@ -516,10 +298,10 @@ class Connection(Protocol):
             self._close()
 
     def _time_out_body(self) -> None:
-        self._discards = 0
+        self._discarded = 0
         self._interrupt(Refusal(408, "request-timeout", closes=True))
 
     def drain(self) -> None:
         """Close if nothing is under way; otherwise the answer under way will be the last."""
-        if self.is_idle and self._discards is None and self._tunnel is None:
+        if self.is_idle and self._discarded is None and self._tunnel is None:
             self._close()

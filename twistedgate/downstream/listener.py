@@ -13,17 +13,17 @@ from email.utils import formatdate
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from zope.interface import implementer
 
 from twistedgate.config.model import ListenerConfig
 from twistedgate.downstream.capacity import Capacity
 from twistedgate.downstream.connection import Connection
-from twistedgate.gateway import Gateway
-from twistedgate.http.hops import Forwarder, Peer
+from twistedgate.downstream.hosting import Serving
+from twistedgate.http.hops import Peer
 from twistedgate.net.binding import Binding, bind
+from twistedgate.net.tls import CurrentTLS, ServerTLS
 from twistedgate.wire.codec import HeadLimits
 
 
@@ -57,31 +57,6 @@ class Calendar:
         return self._text
 
 
-@implementer(IOpenSSLServerConnectionCreator)
-class _Certificate:
-    """The TLS settings of a listener, which a reload may replace."""
-
-    def __init__(self, creator: Any) -> None:
-        self.creator = creator
-
-    def serverConnectionForTLS(self, protocol: Any) -> Any:
-        """Return a connection with the settings of now."""
-        return self.creator.serverConnectionForTLS(protocol)
-
-
-class Serving:
-    """What all listeners of a process serve with; a reload swaps it."""
-
-    __slots__ = ("forwarder", "gateway", "wall_offset")
-
-    gateway: Gateway
-    forwarder: Forwarder
-
-    def __init__(self) -> None:
-        self.wall_offset = time.time() - time.monotonic()
-        """What makes a monotonic time a time of day."""
-
-
 class Listener(Factory):
     """A listener of ``serve = proxy``."""
 
@@ -99,29 +74,40 @@ class Listener(Factory):
         self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
         self.is_draining = False
         self.connections: set[Connection] = set()
-        self.now = time.monotonic
-        self.make_request_id = request_ids.make
-        self.date = Calendar(time.time).date
+        self._request_ids = request_ids
+        self._calendar = Calendar(time.time)
         self._capacity = capacity
         self._binding: Binding | None = None
-        self._certificate: _Certificate | None = None
+        self._tls: CurrentTLS | None = None
 
     def __repr__(self) -> str:
         return f"<Listener {self.config.name} connections={len(self.connections)}>"
 
-    def configure(self, config: ListenerConfig, tls: Any) -> None:
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def make_request_id(self) -> str:
+        """Return an id for the next request."""
+        return self._request_ids.make()
+
+    def date(self) -> bytes:
+        """Return the value of a Date header."""
+        return self._calendar.date()
+
+    def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
         """Take new options; ``tls`` makes the TLS of new connections, ``None`` for plain TCP."""
         self.config = config
         self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
-        if self._certificate is not None:
-            self._certificate.creator = tls
+        if self._tls is not None and tls is not None:
+            self._tls.current = tls
 
-    def listen(self, reactor: Any, tls: Any) -> str:
+    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
         """Bind, and return the address as it can be connected to; raises ``CannotListenError``."""
         factory: Any = self
         if tls is not None:
-            self._certificate = _Certificate(tls)
-            factory = TLSMemoryBIOFactory(self._certificate, False, self)
+            self._tls = CurrentTLS(tls)
+            factory = TLSMemoryBIOFactory(self._tls, False, self)
             factory.noisy = False
         self._binding = bind(reactor, self.config, factory)
         self._capacity.add(self)
@@ -136,7 +122,7 @@ class Listener(Factory):
         peer = Peer(
             address=address,
             port=binding.port,
-            scheme="http" if self._certificate is None else "https",
+            scheme="http" if self._tls is None else "https",
             is_trusted=self.serving.forwarder.is_trusted(address),
             listener=self.config.name,
         )
@@ -144,9 +130,9 @@ class Listener(Factory):
         self.connections.add(connection)
         return connection
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: object) -> None:
         """A connection is gone."""
-        if connection in self.connections:
+        if isinstance(connection, Connection) and connection in self.connections:
             self.connections.discard(connection)
             self._capacity.leave(connection.peer.address)
 

@@ -121,7 +121,13 @@ class Listeners:
             bound.resume_accepting()
 
     def stop_accepting(self) -> None:
-        """Close every address; connections stay."""
+        """Close the clients' addresses; connections stay, and so do the operator's addresses."""
+        for bound in self.bound:
+            if bound.config.serve == "proxy":
+                bound.stop_accepting()
+
+    def close(self) -> None:
+        """Close every address."""
         for bound in self.bound:
             bound.stop_accepting()
 

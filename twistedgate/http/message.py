@@ -7,7 +7,7 @@ This module knows neither sockets nor how a message is written.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from twistedgate.http.headers import Headers
 from twistedgate.http.target import RequestTarget
@@ -127,7 +127,7 @@ class Response:
         self.length = len(body) if isinstance(body, bytes) else CHUNKED
         self.reason = reason
         self.closes = False
-        self.tunnel: object | None = None
+        self.tunnel: Any = None
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>".replace(" >", ">")

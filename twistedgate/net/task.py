@@ -91,7 +91,7 @@ class Task:
                 error, self._thrown = self._thrown, None
                 waited = coroutine.throw(error)
             elif isinstance(result, Failure):
-                waited = result.throwExceptionIntoGenerator(coroutine)  # type: ignore[arg-type]
+                waited = result.throwExceptionIntoGenerator(coroutine)
             else:
                 waited = coroutine.send(result)
         except StopIteration:
@@ -102,12 +102,16 @@ class Task:
             return
         self._is_running = False
         self._waited = waited
-        if self._thrown is not None:
+        if self._was_thrown_at():
             self._interrupt()
         elif type(waited) is Signal:
             waited._task = self
         else:
             waited.addBoth(self.step)
+
+    def _was_thrown_at(self) -> bool:
+        """Whether something was thrown while the coroutine ran."""
+        return self._thrown is not None
 
     def throw(self, error: BaseException) -> None:
         """Raise ``error`` where the coroutine waits; if it is running now, at its next wait."""

@@ -83,6 +83,18 @@ class ServerTLS:
         return SSL.Connection(self._settings, None)
 
 
+@implementer(IOpenSSLServerConnectionCreator)
+class CurrentTLS:
+    """The TLS of an open listener, which a reload may replace for new connections."""
+
+    def __init__(self, current: ServerTLS) -> None:
+        self.current = current
+
+    def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
+        """Return a connection by the settings of now."""
+        return self.current.serverConnectionForTLS(tlsProtocol)
+
+
 class UpstreamTLS:
     """The TLS of every https upstream of one configuration: one context for each way to verify."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 
 class _Eager(tcp.Connection):
@@ -24,7 +25,7 @@ class _Eager(tcp.Connection):
     written = 0
     """Bytes that the kernel took out of the queue, a measure of progress for whoever watches a slow peer."""
 
-    def write(self, piece: bytes) -> None:  # type: ignore[override]
+    def write(self, piece: bytes) -> None:
         """Send at once what the kernel takes; queue the rest."""
         if self.dataBuffer or self._tempDataLen or self.TLS or not self.connected or self._writeDisconnected:
             super().write(piece)
@@ -55,8 +56,9 @@ class _Eager(tcp.Connection):
 
     def pauseProducing(self) -> None:
         """Stop reading; a watched peer that leaves is noticed all the same."""
-        if self.watches_leaving and self.connected and not self.disconnecting:
-            self.reactor.pauseReader(self)
+        pause_reader = getattr(self.reactor, "pauseReader", None)
+        if pause_reader is not None and self.watches_leaving and self.connected and not self.disconnecting:
+            pause_reader(self)
         else:
             self.stopReading()
 
@@ -103,6 +105,11 @@ def written(transport: Any) -> int:
     """Return a number that grows when a queue empties."""
     size: int = getattr(lowest(transport), "written", 0)
     return size
+
+
+def can_half_close(transport: Any) -> bool:
+    """Whether the sending side alone can be closed; TLS, as spoken here, ends both (RFC 8446 section 6.1)."""
+    return not isinstance(transport, TLSMemoryBIOProtocol)
 
 
 def set_read_size(transport: Any, size: int) -> None:

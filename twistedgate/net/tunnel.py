@@ -6,7 +6,10 @@ one with it once what was written has been sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from twistedgate.net.transport import can_half_close
 
 
 class TunnelEnd(Protocol):
@@ -15,74 +18,84 @@ class TunnelEnd(Protocol):
     transport: Any
 
 
+class UpstreamEnd(TunnelEnd, Protocol):
+    """The one to the target."""
+
+    def join(self, tunnel: Tunnel) -> None:
+        """Hand everything that comes from now on to ``tunnel``."""
+
+
 class Tunnel:
     """Joins a downstream and an upstream connection."""
 
-    __slots__ = ("_ended", "_ends", "_finished", "bytes_from", "last_byte")
+    __slots__ = ("_client", "_ended", "_finished", "_is_open", "_upstream", "bytes_down", "bytes_up", "last_byte")
 
-    def __init__(self, client: TunnelEnd, upstream: TunnelEnd, now: float) -> None:
-        self._ends: tuple[TunnelEnd, TunnelEnd] | None = (client, upstream)
+    def __init__(self, client: TunnelEnd, upstream: UpstreamEnd, now: float) -> None:
+        self._client = client
+        self._upstream = upstream
         self._finished: list[TunnelEnd] = []
-        self._ended: Any = None
+        self._is_open = True
+        self._ended: Callable[[], None] | None = None
         self.last_byte = now
-        self.bytes_from: dict[TunnelEnd, int] = {client: 0, upstream: 0}
+        """When a byte passed last, in monotonic seconds."""
+        self.bytes_up = 0
+        self.bytes_down = 0
 
-    def when_ended(self, call: Any) -> None:
-        """Call ``call`` once, when the tunnel is over."""
-        if self._ends is None:
-            call()
-        else:
-            self._ended = call
+    def open(self, head: bytes, early: bytes, waiting: bytes, ended: Callable[[], None]) -> None:
+        """Begin: the head of the 101 and what the target said behind it, then what the client said already.
 
-    def _other(self, end: TunnelEnd) -> TunnelEnd | None:
-        if self._ends is None:
-            return None
-        return self._ends[1] if end is self._ends[0] else self._ends[0]
+        ``ended`` is called once, when the tunnel is over.
+        """
+        self._ended = ended
+        self.bytes_down += len(early)
+        self._client.transport.write(head + early)
+        self._upstream.join(self)
+        if waiting:
+            self.receive(self._client, waiting, self.last_byte)
+
+    def _other(self, end: TunnelEnd) -> TunnelEnd:
+        return self._upstream if end is self._client else self._client
 
     def receive(self, end: TunnelEnd, piece: bytes, now: float) -> None:
         """Pass on what came from ``end``."""
-        other = self._other(end)
-        if other is not None:
-            self.last_byte = now
-            self.bytes_from[end] += len(piece)
-            other.transport.write(piece)
+        if not self._is_open:
+            return
+        self.last_byte = now
+        if end is self._client:
+            self.bytes_up += len(piece)
+        else:
+            self.bytes_down += len(piece)
+        self._other(end).transport.write(piece)
 
     def pause(self, end: TunnelEnd) -> None:
         """``end`` takes no more for now: the other side is not read."""
         other = self._other(end)
-        if other is not None and other not in self._finished:
+        if self._is_open and other not in self._finished:
             other.transport.pauseProducing()
 
     def resume(self, end: TunnelEnd) -> None:
         """``end`` takes more again."""
         other = self._other(end)
-        if other is not None and other not in self._finished:
+        if self._is_open and other not in self._finished:
             other.transport.resumeProducing()
 
     def half_closed(self, end: TunnelEnd) -> None:
         """``end`` will say no more, but still listens."""
-        other = self._other(end)
-        if other is None or end in self._finished:
+        if not self._is_open or end in self._finished:
             return
         self._finished.append(end)
-        if len(self._finished) == 2:
+        other = self._other(end).transport
+        if len(self._finished) == 2 or not can_half_close(other):
             self.close()
-        elif hasattr(other.transport, "loseWriteConnection"):
-            other.transport.loseWriteConnection()
         else:
-            # TLS has no half-close: the end of one side is the end of both
-            self.close()
-
-    def lost(self, end: TunnelEnd) -> None:
-        """The connection of ``end`` is gone."""
-        self.close()
+            other.loseWriteConnection()
 
     def close(self) -> None:
         """End both connections after what was written."""
-        ends, self._ends = self._ends, None
-        if ends is None:
+        if not self._is_open:
             return
-        for end in ends:
+        self._is_open = False
+        for end in (self._client, self._upstream):
             transport = end.transport
             if transport is not None:
                 transport.unregisterProducer()

@@ -18,8 +18,7 @@ from typing import Any
 from typing import Protocol as Port
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer
-from twisted.internet.protocol import Protocol
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -27,10 +26,11 @@ from zope.interface import implementer
 from twistedgate.errors import BadMessage, UpstreamFailure
 from twistedgate.exchange import Exchange
 from twistedgate.http.message import CHUNKED, Response
+from twistedgate.net.speaking import NEVER, Speaking
 from twistedgate.net.task import Signal
 from twistedgate.net.transport import queued, set_read_size
 from twistedgate.net.tunnel import Tunnel
-from twistedgate.upstream.lending import NEVER, Lender, StaleConnection
+from twistedgate.upstream.lending import Lender, StaleConnection
 from twistedgate.upstream.relay import IncomingAnswer, OutgoingRequest
 from twistedgate.upstream.target import Target
 from twistedgate.wire.body import BodyReader, UntilCloseReader, make_reader
@@ -50,11 +50,9 @@ USUAL_READ = 64 * 1024
 _log = Logger()
 
 
-@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
-class UpstreamConnection(Protocol):
+@implementer(IHandshakeListener)
+class UpstreamConnection(Speaking):
     """Speaks HTTP/1.1 to one target."""
-
-    transport: Any
 
     def __init__(
         self,
@@ -103,7 +101,7 @@ class UpstreamConnection(Protocol):
         """The socket is connected."""
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
-        self.transport.registerProducer(self, True)
+        super().connectionMade()
         if self.target.config.scheme == "http":
             self.handshakeCompleted()
 
@@ -134,15 +132,12 @@ class UpstreamConnection(Protocol):
             self._ended(is_clean=True)
             self.transport.abortConnection()
 
-    def writeConnectionLost(self) -> None:
-        """Our own half-close went out."""
-
     def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:
         """The connection is gone."""
         self.is_open = False
         self._lender.forget(self)
         if self.tunnel is not None:
-            self.tunnel.lost(self)
+            self.tunnel.close()
         else:
             # TLS tells its own end; a TCP connection that ends well has told so before
             is_tls = self.target.config.scheme == "https"
@@ -162,9 +157,6 @@ class UpstreamConnection(Protocol):
         elif self._outgoing is not None:
             self.request_progressed()
             self._outgoing.resume()
-
-    def stopProducing(self) -> None:
-        """The transport is closing."""
 
     # the request
 
@@ -366,8 +358,7 @@ class UpstreamConnection(Protocol):
         """Close after what was written; an idle connection, or one that may not be lent again."""
         self.is_open = False
         self._lender.forget(self)
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        self.close_after_writing()
 
     def abort(self) -> None:
         """Close at once; what was under way is nobody's any more."""

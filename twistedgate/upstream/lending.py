@@ -6,9 +6,6 @@ from typing import Any, Protocol
 
 from twistedgate.errors import UpstreamFailure
 
-NEVER = float("inf")
-"""A deadline that does not come."""
-
 
 OUT_OF_DESCRIPTORS = "too many open files"
 """The detail of a failure that is this process' own, and not the target's."""

@@ -23,7 +23,7 @@ from twistedgate.config.model import UpstreamConfig
 from twistedgate.errors import UpstreamFailure
 from twistedgate.net.task import Signal
 from twistedgate.upstream.connection import UpstreamConnection
-from twistedgate.upstream.lending import NEVER, OUT_OF_DESCRIPTORS
+from twistedgate.upstream.lending import OUT_OF_DESCRIPTORS
 from twistedgate.upstream.target import Target
 from twistedgate.wire.codec import HeadLimits
 
@@ -207,7 +207,3 @@ class Pool:
         for connection in list(self._connections):
             connection.abort()
 
-    @property
-    def next_deadline(self) -> float:
-        """The earliest deadline of any connection."""
-        return min((connection.deadline for connection in self._connections), default=NEVER)

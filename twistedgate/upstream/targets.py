@@ -6,6 +6,7 @@ its mind is one log line.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -64,10 +65,9 @@ class Targets:
         giving_up = self._surroundings.reactor.callLater(FIRST_LOOKUP, self._resolved)
         self.resolved.addBoth(lambda _: giving_up.cancel() if giving_up.active() else None)
         for config in self._config.targets:
-            watch = self._surroundings.resolver.watch(
-                config.host, lambda addresses, config=config: self._found(config, addresses)
+            self._watches.append(
+                self._surroundings.resolver.watch(config.host, functools.partial(self._found, config))
             )
-            self._watches.append(watch)
 
     def stop(self) -> None:
         """Look up and check no more."""

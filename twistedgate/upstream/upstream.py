@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from twisted.internet.defer import Deferred
 
@@ -37,15 +38,15 @@ class Upstream:
         """``previous`` is the upstream of the same name before a reload: what is under way there still counts."""
         self.name = config.name
         self.config = config
-        self.requests = 0 if previous is None else previous.requests
-        self.targets = Targets(config, surroundings, None if previous is None else previous.targets)
+        self.requests: int = 0 if previous is None else previous.requests
+        self.targets: Targets = Targets(config, surroundings, None if previous is None else previous.targets)
         self.pool = Pool(
             config,
             surroundings.reactor,
             surroundings.now,
             lambda target: surroundings.tls(config, target.config),
         )
-        self.gate = Gate(config.max_requests) if previous is None else previous.gate
+        self.gate: Gate = Gate(config.max_requests) if previous is None else previous.gate
         self._now = surroundings.now
         self._needs_key = config.balance == "consistent-hash"
         self._key_of = compile_key(config.hash_key)
@@ -96,8 +97,9 @@ class Upstream:
         """Choose a target and count the request in flight to it."""
         return self.targets.pick(self._key_of(exchange) if self._needs_key else b"", tried, exchange)
 
-    def release(self, target: Target, exchange: Exchange) -> None:
+    def release(self, target: TargetPort, exchange: Exchange) -> None:
         """Count one request less in flight to ``target``, and judge a body that was relayed."""
+        target = cast(Target, target)
         target.in_flight -= 1
         if exchange.reason in _BROKEN_BODIES:
             self.targets.failed(target, exchange.reason, self._now())
@@ -107,8 +109,9 @@ class Upstream:
             else:
                 self.targets.succeeded(target, self._now())
 
-    async def send(self, target: Target, exchange: Exchange, head: bytes) -> Response:
+    async def send(self, target: TargetPort, exchange: Exchange, head: bytes) -> Response:
         """Send a request and return the head of its answer; raises ``UpstreamFailure``."""
+        target = cast(Target, target)
         connection: UpstreamConnection | None = None
         response: Response | None = None
         now = exchange.started if exchange.attempts == 1 else self._now()

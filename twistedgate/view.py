@@ -1,0 +1,105 @@
+"""The running gateway as its operator sees it: what ``/ready`` and ``/status`` of an admin listener tell."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from twistedgate import __version__
+from twistedgate.balancing.health import Verdict
+from twistedgate.upstream.upstream import Upstream
+
+if TYPE_CHECKING:
+    from twistedgate.service import GatewayService
+
+
+class View:
+    """Reads a ``GatewayService``, and changes nothing."""
+
+    def __init__(self, service: GatewayService) -> None:
+        self._service = service
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the gateway is shutting down."""
+        return self._service.is_draining
+
+    def unready_reasons(self) -> list[str]:
+        """Return a sentence for each reason to send requests elsewhere."""
+        service = self._service
+        if service.is_draining:
+            return ["the gateway is shutting down"]
+        reasons = [] if service.is_accepting else ["the targets are being looked up"]
+        used = {route.upstream for route in service.configuration.routes.values() if route.upstream}
+        for name, upstream in service.upstreams.upstreams.items():
+            if name in used and not upstream.targets.available_count:
+                reasons.append(f"upstream {name} has no target that may be picked")
+        return reasons
+
+    def status(self) -> Mapping[str, object]:
+        """Return everything that is known, in JSON's own types."""
+        service = self._service
+        now = time.monotonic()
+        routes = service.configuration.routes
+        return {
+            "version": __version__,
+            "started": _when(service.opened),
+            "draining": service.is_draining,
+            "connections": service.capacity.open_count,
+            "accepting_paused": service.capacity.is_paused,
+            "access_log_dropped": service.access_log.dropped,
+            "listeners": {
+                bound.config.name: {
+                    "serve": bound.config.serve,
+                    "address": service.listeners.addresses.get(bound.config.name, ""),
+                    "connections": bound.open_count,
+                }
+                for bound in service.listeners.bound
+            },
+            "routes": {
+                name: {
+                    "host": list(route.host),
+                    "path": route.path,
+                    "upstream": route.upstream or None,
+                    "in_flight": service.gates.under_way(name),
+                }
+                for name, route in routes.items()
+            },
+            "upstreams": {
+                name: _upstream(upstream, now) for name, upstream in service.upstreams.upstreams.items()
+            },
+        }
+
+
+def _upstream(upstream: Upstream, now: float) -> Mapping[str, object]:
+    return {
+        "balance": upstream.config.balance,
+        "requests": upstream.requests,
+        "in_flight": upstream.gate.under_way,
+        "connections": upstream.pool.open_count,
+        "idle_connections": upstream.pool.idle_count,
+        "available": upstream.targets.available_count,
+        "targets": [_target(upstream, verdict, now) for verdict in upstream.targets.verdicts(now)],
+    }
+
+
+def _target(upstream: Upstream, verdict: Verdict, now: float) -> Mapping[str, object]:
+    target = upstream.targets.by_name[verdict.name]
+    return {
+        "name": verdict.name,
+        "url": target.config.url,
+        "state": verdict.state.value,
+        "since": _when(time.time() - (now - verdict.since)),
+        "weight": round(verdict.weight, 3),
+        "in_flight": target.in_flight,
+        "requests": target.requests,
+        "failed": target.failed,
+        "last_error": verdict.last_error or None,
+    }
+
+
+def _when(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
