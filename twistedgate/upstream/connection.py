@@ -28,7 +28,7 @@ from twistedgate.exchange import Exchange
 from twistedgate.http.message import CHUNKED, Response
 from twistedgate.net.speaking import NEVER, Speaking
 from twistedgate.net.task import Signal
-from twistedgate.net.transport import queued, set_read_size
+from twistedgate.net.transport import queued
 from twistedgate.net.tunnel import Tunnel
 from twistedgate.upstream.lending import Lender, StaleConnection
 from twistedgate.upstream.relay import IncomingAnswer, OutgoingRequest
@@ -40,12 +40,6 @@ from twistedgate.wire.serialise import NO_FRAMING
 
 MAX_INTERIM = 16
 """Interim responses (1xx) in one exchange; more is a flood, not a hint."""
-
-LARGE_BODY = 256 * 1024
-"""Bytes read at a time of a body that is known to be large: half the time of Twisted's own 64 KiB."""
-
-USUAL_READ = 64 * 1024
-"""Bytes read at a time otherwise (Twisted's own)."""
 
 _log = Logger()
 
@@ -85,7 +79,6 @@ class UpstreamConnection(Speaking):
         self._reader: BodyReader | None = None
         self._body: IncomingAnswer | None = None
         self._is_paused = False
-        self._reads_large = False
 
     def __repr__(self) -> str:
         state = "idle" if self._exchange is None else f"serving {self._exchange.request_id}"
@@ -243,15 +236,9 @@ class UpstreamConnection(Speaking):
         self._reader = reader
         self._body = response.body = IncomingAnswer(self, piece)
         self.deadline = now + self._read_timeout
-        if response.length > USUAL_READ:
-            self._read_large()
         signal, self._signal = self._signal, None
         if signal is not None:
             signal.set(response)
-
-    def _read_large(self) -> None:
-        self._reads_large = True
-        set_read_size(self.transport, LARGE_BODY)
 
     def attached(self) -> None:
         """A sink takes the body: go on, or end if it is complete already."""
@@ -272,8 +259,6 @@ class UpstreamConnection(Speaking):
         reader, body = self._reader, self._body
         assert reader is not None and body is not None
         self.deadline = self._now() + self._read_timeout
-        if not self._reads_large and len(piece) == USUAL_READ:
-            self._read_large()
         try:
             data = reader.receive(piece)
         except BadMessage as error:
@@ -301,9 +286,6 @@ class UpstreamConnection(Speaking):
         """The answer is complete: lend the connection again if nothing speaks against it."""
         self._exchange = None
         self.deadline = NEVER
-        if self._reads_large:
-            self._reads_large = False
-            set_read_size(self.transport, USUAL_READ)
         if self._is_paused:
             self.resume()
             self.deadline = NEVER

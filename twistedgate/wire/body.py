@@ -170,6 +170,8 @@ class ChunkedReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a trailer from the parser."""
+        if self._status == 400 and name.lower() in FORBIDDEN_TRAILERS:
+            raise ValueError("a field that may not stand behind a body")
         self._trailers.append((name, value))
         if len(self._trailers) > self._max_trailers[1]:
             raise ValueError("too many trailers")

@@ -1,15 +1,16 @@
-"""Bytes to heads: llhttp (httptools) fed exactly one head, then judged by ``framing``.
+"""Bytes to heads: llhttp (httptools) fed the fields of exactly one head, then judged by ``framing``.
 
 Rules
-- One parser for one head, never lenient, never used again.  It gets the bytes of the head as they come and not a
-  byte of what follows, so nothing of a second message can be mistaken for the first; what the same read held
-  besides is left in ``rest``.
-- A head is bounded before it is complete: ``max_head`` bytes, ``max_headers`` fields, a target of ``max_uri``.
-- A block of fields that was judged before, byte for byte, is not parsed again: clients and servers say the same thing
-  over and over.  What is remembered is the judgement of those bytes alone; method, target and status are judged
-  each time.
-- Text that is no HTTP is refused with the first byte that shows it, not after a timeout; whole or byte by byte,
-  the same text gets the same refusal.
+- The first line is judged here and in ``framing``.  The fields behind it go through a parser of their own,
+  never lenient, never used again, behind a first line of ours: it sees not a byte of what follows the head, so
+  that nothing of a second message can be mistaken for the first.  What the same read held besides is left in
+  ``rest``.
+- A head is bounded before it is complete: ``max_head`` bytes, ``max_headers`` fields, ``max_uri`` for a target.
+- A block of fields that was judged before, byte for byte, is not parsed again: clients and servers say the
+  same over and over.  What is remembered is the judgement of those bytes alone; method, target and status are
+  judged each time.
+- Text that is no HTTP is refused with the first byte that shows it, not after a timeout; whole or byte by
+  byte, the same text gets the same refusal: that of its first fault.
 
 This module knows neither sockets nor time.
 """
@@ -46,7 +47,13 @@ _LINE_SLACK = 64
 _BEGUN_REQUEST_LINE = re.compile(
     rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*(?:(?<=[^\r]) [\x21-\x7e]*(?:(?<=[^ ]) [HTP/0-9.]{0,8})?)?\r?"
 )
-_BEGUN_STATUS_LINE = re.compile(rb"H?T?T?P?/?1?\.?[01]?(?:(?<=[01]) [0-9]{0,3}(?: [\t\x20-\x7e\x80-\xff]*)?)?\r?")
+_BEGUN_STATUS_LINE = re.compile(
+    rb"H?T?T?P?/?1?\.?[01]?(?:(?<=[01]) [0-9]{0,3}(?: [\t\x20-\x7e\x80-\xff]*)?)?\r?"
+)
+
+_ANY_REQUEST_LINE = b"GET / HTTP/1.1\r\n"
+_ANY_STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
+"""Stand before the fields in the parser: the judgement of a block cannot depend on the line it came with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +65,13 @@ class HeadLimits:
     max_headers: int = 100
 
 
-MEMORY_ENTRIES = 512
 MEMORY_BLOCK = 2048
-"""Blocks of fields that are remembered for each direction, and the size of the largest: 2 MiB at the very most."""
+"""Bytes of the largest block of fields that is remembered."""
+MEMORY_SIZE = 2 * 1024 * 1024
+"""Bytes of memory, roughly, for the younger half of what is remembered; the older is no larger."""
+
+_FIELD_COST = 256
+"""Bytes of memory, roughly, for a field beside its text: a triple and three objects."""
 
 Said = TypeVar("Said")
 
@@ -68,25 +79,30 @@ Said = TypeVar("Said")
 class Memory(Generic[Said]):
     """What was judged of blocks of bytes; the older half is forgotten when the younger is full."""
 
-    __slots__ = ("_older", "_younger")
+    __slots__ = ("_older", "_room", "_younger")
 
     def __init__(self) -> None:
         self._younger: dict[bytes, Said] = {}
         self._older: dict[bytes, Said] = {}
+        self._room = MEMORY_SIZE
 
     def recall(self, block: bytes) -> Said | None:
         """Return what was judged of exactly these bytes."""
         said = self._younger.get(block)
-        if said is None and (said := self._older.get(block)) is not None:
-            self._younger[block] = said
+        if said is None and (said := self._older.pop(block, None)) is not None:
+            self.keep(block, said)
         return said
 
     def keep(self, block: bytes, said: Said) -> None:
         """Remember a judgement."""
-        if len(block) <= MEMORY_BLOCK:
-            if len(self._younger) >= MEMORY_ENTRIES:
-                self._older, self._younger = self._younger, {}
-            self._younger[block] = said
+        if len(block) > MEMORY_BLOCK:
+            return
+        cost = 4 * len(block) + _FIELD_COST * block.count(b"\r\n")
+        if cost > self._room:
+            self._older, self._younger = self._younger, {}
+            self._room = MEMORY_SIZE
+        self._room -= cost
+        self._younger[block] = said
 
 
 _requests: Memory[RequestFields] = Memory()
@@ -96,17 +112,23 @@ _responses_http10: Memory[ResponseFields] = Memory()
 
 
 class _HeadReader:
-    """What both directions share: a buffer for a head that comes in pieces, and the parser that reads it."""
+    """What both directions share: a buffer for a head that comes in pieces, and the parser of its fields."""
 
-    __slots__ = ("_buffer", "_fed", "_fields", "_limits", "_parser", "rest")
+    __slots__ = ("_buffer", "_fed", "_fields", "_limits", "_line_end", "_lines", "_parser", "rest")
 
     def __init__(self, limits: HeadLimits) -> None:
         self._limits = limits
+        self.rest = b""
+        self._forget()
+
+    def _forget(self) -> None:
+        """Be ready for another head."""
+        self._buffer = b""
+        self._line_end = 0
         self._parser: Any = None
         self._fields: list[RawField] = []
-        self._buffer = b""
         self._fed = 0
-        self.rest = b""
+        self._lines = 0
 
     @property
     def has_begun(self) -> bool:
@@ -117,101 +139,132 @@ class _HeadReader:
         """Take one field from the parser."""
         self._fields.append((name, value))
 
-    def _take_fields(self, head: bytes, end: int) -> list[RawField]:
-        """Feed what remains of a whole head, and return its fields."""
-        self._feed(head[self._fed : end])
-        fields = self._fields
-        self._parser = None
-        self._fields = []
-        self._fed = 0
-        if b" \r\n" in head or b"\t\r\n" in head:
+    def _take_fields(self, block: bytes) -> list[RawField]:
+        """Return the fields of a whole block."""
+        self._receive_lines(block, 1)
+        if b" \r\n" in block or b"\t\r\n" in block:
             # llhttp takes the optional blanks off the front of a value only (RFC 9112 section 5.1)
-            return [(name, value.rstrip(b" \t")) for name, value in fields]
-        return fields
+            return [(name, value.rstrip(b" \t")) for name, value in self._fields]
+        return self._fields
 
-    def _feed(self, piece: bytes) -> None:
-        raise NotImplementedError
-
-
-class RequestCodec(_HeadReader):
-    """Reads the heads of one downstream connection, one after another."""
-
-    __slots__ = ("claims",)
-
-    def __init__(self, limits: HeadLimits) -> None:
-        super().__init__(limits)
-        self.claims: tuple[Field, ...] = ()
-
-    def receive(self, piece: bytes) -> Request | None:
-        """Take bytes of a head; return the request once it is whole, the bytes behind it in ``rest``.
-
-        ``claims`` then holds the fields by which a proxy speaks for a client.  Raises ``BadMessage``, after which
-        nothing may be read from this connection.
-        """
-        seen = len(self._buffer)
-        head = self._buffer + piece if seen else piece
-        if not self._fed and head.startswith(b"\r\n"):
-            # one empty line before a request is overlooked (RFC 9112 section 2.2)
-            head = head[2:]
-            seen = 0
-        end = head.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
-        if end == 3:
-            self._receive_part(head)
-            return None
-        if end > self._limits.max_head:
-            self._refuse_size(head)
-        method, target, is_http10, line_end = judge_request_line(head)
-        if len(target) > self._limits.max_uri:
-            raise BadMessage(414, "uri-too-long")
-        memory = _requests_http10 if is_http10 else _requests
-        block = head[line_end:end]
-        said = memory.recall(block)
-        if said is None or self._fed:
-            said = judge_request_fields(self._take_fields(head, end), is_http10)
-            memory.keep(block, said)
-        if said.count > self._limits.max_headers:
-            raise BadMessage(431, "head-too-large", "too many fields")
-        self._buffer = b""
-        self.rest = head[end:]
-        self.claims = said.claims
-        return judge_request(method, target, is_http10, said)
-
-    def _receive_part(self, head: bytes) -> None:
-        """Bound a head that is not complete, and judge what can be judged of it."""
-        self._buffer = head
-        end = head.find(b"\r\n")
-        if end < 0:
-            if _BEGUN_REQUEST_LINE.fullmatch(head) is None:
-                raise BadMessage(400, "bad-request", "the request line")
-            if len(head) > self._limits.max_uri + _LINE_SLACK:
-                raise BadMessage(414, "uri-too-long")
-            return
-        if not self._fed:
-            _, target, _, _ = judge_request_line(head)
-            if len(target) > self._limits.max_uri:
-                raise BadMessage(414, "uri-too-long")
-        if len(head) >= self._limits.max_head:
-            self._refuse_size(head)
-        self._feed(head[self._fed :])
-        self._fed = len(head)
-        if len(self._fields) > self._limits.max_headers:
-            raise BadMessage(431, "head-too-large", "too many fields")
-
-    def _refuse_size(self, head: bytes) -> None:
-        if head.find(b"\r\n") > self._limits.max_uri + _LINE_SLACK:
-            raise BadMessage(414, "uri-too-long")
-        raise BadMessage(431, "head-too-large")
+    def _receive_lines(self, block: bytes, empty: int) -> None:
+        """Feed what is new in ``block``, no line more than there may be fields; ``empty`` lines are none."""
+        start = self._fed
+        begin = max(start - 1, 0)
+        lines = block.count(b"\r\n", begin) - empty
+        allowed = self._limits.max_headers - self._lines
+        if lines > allowed:
+            beyond = block[begin:].split(b"\r\n", allowed + 1)[-1]
+            self._feed(block[start : len(block) - len(beyond)])
+            raise self._too_large("too many fields")
+        self._lines += lines
+        self._feed(block[start:])
+        self._fed = len(block)
 
     def _feed(self, piece: bytes) -> None:
         if self._parser is None:
-            self._parser = httptools.HttpRequestParser(self)
+            self._parser = self._make_parser()
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             # raised at the end of a head that asks for any upgrade; what to make of it is judged elsewhere
             pass
         except httptools.HttpParserError as error:
-            raise BadMessage(400, "bad-request", str(error)) from None
+            raise self._bad(str(error)) from None
+
+    def _make_parser(self) -> Any:
+        raise NotImplementedError
+
+    def _bad(self, detail: str) -> BadMessage:
+        raise NotImplementedError
+
+    def _too_large(self, detail: str) -> BadMessage:
+        raise NotImplementedError
+
+
+class RequestCodec(_HeadReader):
+    """Reads the heads of one downstream connection, one after another."""
+
+    __slots__ = ("_overlooks", "claims")
+
+    def __init__(self, limits: HeadLimits) -> None:
+        super().__init__(limits)
+        self.claims: tuple[Field, ...] = ()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._overlooks = True
+
+    def receive(self, piece: bytes) -> Request | None:
+        """Take bytes of a head; return the request once it is whole, the bytes behind it in ``rest``.
+
+        ``claims`` then holds the fields by which a proxy speaks for a client.  Raises ``BadMessage``, after
+        which nothing may be read from this connection.
+        """
+        seen = len(self._buffer)
+        head = self._buffer + piece if seen else piece
+        if seen < 2 and self._overlooks and head.startswith(b"\r\n"):
+            # one empty line before a request is overlooked (RFC 9112 section 2.2)
+            self._overlooks = False
+            head = head[2:]
+            seen = 0
+        end = head.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
+        if end == 3 or end > self._limits.max_head or not self._has_line(head):
+            self._receive_part(head)
+            return None
+        method, target, is_http10, line_end = self._judge_line(head)
+        memory = _requests_http10 if is_http10 else _requests
+        block = head[line_end:end]
+        said = memory.recall(block)
+        if said is None:
+            said = judge_request_fields(self._take_fields(block), is_http10)
+            memory.keep(block, said)
+        elif said.count > self._limits.max_headers:
+            raise self._too_large("too many fields")
+        if seen or self._parser is not None or not self._overlooks:
+            self._forget()
+        self.rest = head[end:]
+        self.claims = said.claims
+        return judge_request(method, target, is_http10, said)
+
+    def _has_line(self, head: bytes) -> bool:
+        """Whether the request line is here; refuses what cannot become one, or is too long for one."""
+        longest = self._limits.max_uri + _LINE_SLACK
+        if head.find(b"\r\n", 0, longest + 1) >= 0:
+            return True
+        if _BEGUN_REQUEST_LINE.fullmatch(head, 0, longest + 1) is None:
+            raise self._bad("the request line")
+        if len(head) > longest:
+            raise BadMessage(414, "uri-too-long")
+        return False
+
+    def _judge_line(self, head: bytes) -> tuple[str, bytes, bool, int]:
+        line = judge_request_line(head)
+        if len(line[1]) > self._limits.max_uri:
+            raise BadMessage(414, "uri-too-long")
+        return line
+
+    def _receive_part(self, head: bytes) -> None:
+        """Judge what can be judged of a head that is not complete, or too large: its first fault counts."""
+        self._buffer = head
+        here = head[: self._limits.max_head]
+        if not self._line_end and self._has_line(here):
+            self._line_end = self._judge_line(here)[3]
+        if self._line_end:
+            self._receive_lines(here[self._line_end :], 0)
+        if len(head) >= self._limits.max_head:
+            raise self._too_large("too many bytes")
+
+    def _make_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        parser.feed_data(_ANY_REQUEST_LINE)
+        return parser
+
+    def _bad(self, detail: str) -> BadMessage:
+        return BadMessage(400, "bad-request", detail)
+
+    def _too_large(self, detail: str) -> BadMessage:
+        return BadMessage(431, "head-too-large", detail)
 
 
 class ResponseCodec(_HeadReader):
@@ -227,42 +280,44 @@ class ResponseCodec(_HeadReader):
         seen = len(self._buffer)
         head = self._buffer + piece if seen else piece
         end = head.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
-        if end == 3:
+        if end == 3 or end > self._limits.max_head:
             self._receive_part(head)
             return None
-        if end > self._limits.max_head:
-            raise BadMessage(502, "bad-response", "its head is too large")
         is_http10, status, phrase, line_end = judge_status_line(head)
         memory = _responses_http10 if is_http10 else _responses
         block = head[line_end:end]
         said = memory.recall(block)
-        if said is None or self._fed:
-            said = judge_response_fields(self._take_fields(head, end), is_http10)
+        if said is None:
+            said = judge_response_fields(self._take_fields(block), is_http10)
             memory.keep(block, said)
-        if said.count > self._limits.max_headers:
-            raise BadMessage(502, "bad-response", "it has too many fields")
-        self._buffer = b""
+        elif said.count > self._limits.max_headers:
+            raise self._too_large("too many fields")
+        if seen or self._parser is not None:
+            self._forget()
         self.rest = head[end:]
         return judge_response(status, phrase, said, method)
 
     def _receive_part(self, head: bytes) -> None:
+        """Judge what can be judged of a head that is not complete, or too large."""
         self._buffer = head
-        if head.find(b"\r\n") < 0:
-            if _BEGUN_STATUS_LINE.fullmatch(head) is None:
-                raise BadMessage(502, "bad-response", "the status line")
-        else:
-            judge_status_line(head)
-            self._feed(head[self._fed :])
-            self._fed = len(head)
+        here = head[: self._limits.max_head]
+        if not self._line_end:
+            if here.find(b"\r\n") >= 0:
+                self._line_end = judge_status_line(here)[3]
+            elif _BEGUN_STATUS_LINE.fullmatch(here) is None:
+                raise self._bad("the status line")
+        if self._line_end:
+            self._receive_lines(here[self._line_end :], 0)
         if len(head) >= self._limits.max_head:
-            raise BadMessage(502, "bad-response", "its head is too large")
+            raise self._too_large("its head has too many bytes")
 
-    def _feed(self, piece: bytes) -> None:
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
-        try:
-            self._parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            pass
-        except httptools.HttpParserError as error:
-            raise BadMessage(502, "bad-response", str(error)) from None
+    def _make_parser(self) -> Any:
+        parser = httptools.HttpResponseParser(self)
+        parser.feed_data(_ANY_STATUS_LINE)
+        return parser
+
+    def _bad(self, detail: str) -> BadMessage:
+        return BadMessage(502, "bad-response", detail)
+
+    def _too_large(self, detail: str) -> BadMessage:
+        return BadMessage(502, "bad-response", detail)

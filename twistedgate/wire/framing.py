@@ -38,6 +38,7 @@ from twistedgate.wire.names import (
     PLAIN,
     REQUEST_NAMES,
     RESPONSE_NAMES,
+    SINGLE,
     TE,
     UNREMOVABLE,
     UPGRADE,
@@ -162,6 +163,9 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
             special.take(kind, value)
             if kind == HOST:
                 fields.append((key, name, value))
+    keys = [key for key, _, _ in fields if key in SINGLE]
+    if len(keys) != len(set(keys)):
+        raise BadMessage(400, "bad-request", "a field that may stand once stands twice")
     if len(special.hosts) > 1:
         raise BadMessage(400, "bad-host", "more than one Host")
     length = _request_length(special, is_http10)

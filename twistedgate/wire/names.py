@@ -59,6 +59,12 @@ RESPONSE_KINDS: dict[bytes, int] = {
 UNREMOVABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie"))
 """Fields that a Connection header may not take away: a client must not blind the next hop."""
 
+SINGLE = frozenset(
+    b"authorization content-type content-range range if-range if-match if-none-match if-modified-since "
+    b"if-unmodified-since date depth destination overwrite".split()
+)
+"""Fields of a request that servers read the first or the last of: twice is refused, as nginx does."""
+
 FORBIDDEN_TRAILERS = frozenset(
     b"transfer-encoding content-length host connection te trailer upgrade expect keep-alive proxy-connection "
     b"cache-control max-forwards authorization proxy-authorization proxy-authenticate www-authenticate "
