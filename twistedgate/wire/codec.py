@@ -2,10 +2,11 @@
 
 Rules
 - The first line is judged here and in ``framing``.  The fields behind it go through a parser of their own,
-  never lenient, never used again, behind a first line of ours: it sees not a byte of what follows the head, so
-  that nothing of a second message can be mistaken for the first.  What the same read held besides is left in
-  ``rest``.
-- A head is bounded before it is complete: ``max_head`` bytes, ``max_headers`` fields, ``max_uri`` for a target.
+  never lenient, never used again, behind a first line of ours: it sees not a byte of what follows the head,
+  so that nothing of a second message can be mistaken for the first.  What the same read held besides is left
+  in ``rest``.
+- A head is bounded before it is complete: ``max_head`` bytes, ``max_headers`` fields, ``max_uri`` for its
+  target.
 - A block of fields that was judged before, byte for byte, is not parsed again: clients and servers say the
   same over and over.  What is remembered is the judgement of those bytes alone; method, target and status are
   judged each time.
@@ -209,7 +210,7 @@ class RequestCodec(_HeadReader):
             head = head[2:]
             seen = 0
         end = head.find(END_OF_HEAD, seen - 3 if seen > 3 else 0) + 4
-        if end == 3 or end > self._limits.max_head or not self._has_line(head):
+        if end == 3 or end > self._limits.max_head:
             self._receive_part(head)
             return None
         method, target, is_http10, line_end = self._judge_line(head)
@@ -219,9 +220,10 @@ class RequestCodec(_HeadReader):
         if said is None:
             said = judge_request_fields(self._take_fields(block), is_http10)
             memory.keep(block, said)
+            self._forget()
         elif said.count > self._limits.max_headers:
             raise self._too_large("too many fields")
-        if seen or self._parser is not None or not self._overlooks:
+        elif seen or not self._overlooks:
             self._forget()
         self.rest = head[end:]
         self.claims = said.claims
@@ -239,7 +241,11 @@ class RequestCodec(_HeadReader):
         return False
 
     def _judge_line(self, head: bytes) -> tuple[str, bytes, bool, int]:
-        line = judge_request_line(head)
+        try:
+            line = judge_request_line(head)
+        except BadMessage:
+            self._has_line(head)  # may have been wrong before it came to its end
+            raise
         if len(line[1]) > self._limits.max_uri:
             raise BadMessage(414, "uri-too-long")
         return line
@@ -290,9 +296,10 @@ class ResponseCodec(_HeadReader):
         if said is None:
             said = judge_response_fields(self._take_fields(block), is_http10)
             memory.keep(block, said)
+            self._forget()
         elif said.count > self._limits.max_headers:
             raise self._too_large("too many fields")
-        if seen or self._parser is not None:
+        elif seen:
             self._forget()
         self.rest = head[end:]
         return judge_response(status, phrase, said, method)
