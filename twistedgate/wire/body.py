@@ -93,6 +93,7 @@ class ChunkedReader:
     __slots__ = (
         "_chunk",
         "_framing",
+        "_is_primed",
         "_max_trailers",
         "_parser",
         "_pieces",
@@ -114,9 +115,10 @@ class ChunkedReader:
         self._chunk = 0
         self.is_complete = False
         self.rest = b""
+        self._is_primed = False
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(_PRIMER)
-        self._trailers.clear()
+        self._is_primed = True
 
     @property
     def trailers(self) -> Headers | None:
@@ -170,6 +172,8 @@ class ChunkedReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a trailer from the parser."""
+        if not self._is_primed:
+            return
         if self._status == 400 and name.lower() in FORBIDDEN_TRAILERS:
             raise ValueError("a field that may not stand behind a body")
         self._trailers.append((name, value))
