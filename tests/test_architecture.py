@@ -50,6 +50,7 @@ FLOORS = {
     "tap": 6,
     "service": 6,
     "assembly": 6,
+    "view": 6,
     "cli": 6,
     "explain": 6,
     "testing": 6,

@@ -63,7 +63,9 @@ class Assembler:
     def assemble(self, configuration: Configuration, upstreams: Mapping[str, UpstreamPort]) -> Gateway:
         """Return the gateway of ``configuration``; whatever a policy raises in its constructor comes out."""
         runtime = Runtime(self._now, dict(upstreams), tuple(configuration.consumers.values()))
-        policies = {name: self._make_policy(name, config, runtime) for name, config in configuration.policies.items()}
+        policies = {
+            name: self._make_policy(name, config, runtime) for name, config in configuration.policies.items()
+        }
         entries = []
         for route in configuration.routes.values():
             chosen = [policies[name] for name in (*configuration.gateway.policies, *route.policies)]

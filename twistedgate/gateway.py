@@ -1,7 +1,7 @@
 """The gateway: an immutable snapshot of a configuration, and the line that every exchange goes through.
 
-Read ``Gateway.serve`` first: match, admit, answer, dress, reply, finish.  A reload makes a new ``Gateway`` aside and
-swaps one reference; exchanges under way keep the one they began with.
+Read ``Gateway.serve`` first: match, admit, answer, dress, reply, finish.  A reload makes a new ``Gateway``
+aside and swaps one reference; exchanges under way keep the one they began with.
 """
 
 from __future__ import annotations
@@ -63,20 +63,18 @@ class Gateway:
                 response = from_failure(failure)
             except Refusal as refusal:
                 response = from_refusal(refusal)
-            except Exception:
+            except Exception:  # noqa: BLE001 -- one of the two places that catch broadly
                 _log.failure("exchange {id} failed", id=exchange.request_id)
                 response = refuse(500, "internal")
             if exchange.pipeline is not None and exchange.pipeline.dresses:
-                response = await self._dress(exchange.pipeline, exchange, response)
+                response = await exchange.pipeline.dress(exchange, response)
             waiting = self._reply(exchange, response, client)
             if waiting is not None:
                 await waiting
         except ClientGone:
             exchange.reason = exchange.reason or "client-gone"
-        except (Refusal, UpstreamFailure) as error:
-            # the head is out: all that is left is not to let half an answer look like a whole one
-            exchange.reason = error.reason
-            client.abort()
+        except Exception as error:  # noqa: BLE001 -- the same place, once the head is out
+            self._cut(exchange, client, error)
         finally:
             self._finish(exchange)
 
@@ -99,25 +97,22 @@ class Gateway:
         exchange.pipeline = found
         return None
 
-    async def _dress(self, pipeline: Pipeline, exchange: Exchange, response: Response) -> Response:
-        try:
-            await pipeline.dress(exchange, response)
-        except Exception:
-            _log.failure("a policy failed on the response of exchange {id}", id=exchange.request_id)
-            if not isinstance(response.body, bytes):
-                response.body.abandon()
-            response = refuse(500, "internal")
-        return response
-
-    def _reply(
-        self, exchange: Exchange, response: Response, client: ClientPort
-    ) -> Awaitable[None] | None:
+    def _reply(self, exchange: Exchange, response: Response, client: ClientPort) -> Awaitable[None] | None:
         if response.reason:
             complete(response, exchange)
             exchange.reason = response.reason
         exchange.status = response.status
         exchange.response = response
         return client.reply(exchange, response)
+
+    def _cut(self, exchange: Exchange, client: ClientPort, error: Exception) -> None:
+        """The head is out: all that is left is not to let half an answer look like a whole one."""
+        if isinstance(error, Refusal | UpstreamFailure):
+            exchange.reason = error.reason
+        else:
+            _log.failure("the answer of exchange {id} failed", id=exchange.request_id)
+            exchange.reason = "internal"
+        client.abort()
 
     def _finish(self, exchange: Exchange) -> None:
         if exchange.pipeline is not None:

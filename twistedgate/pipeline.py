@@ -1,7 +1,8 @@
 """One route, compiled: its bounds, the hooks of its policies in order, its action.
 
-Hooks that a policy does not override are dropped when the pipeline is made, and only a hook that waits costs an
-await.  Requests run through the policies by stage, responses in reverse; whatever was entered is finished.
+Hooks that a policy does not override are dropped when the pipeline is made, and only a hook that waits
+costs an await.  Requests run through the policies by stage, responses in reverse; whatever was entered is
+finished.  A body is read for the first policy that needs it, so that those before can refuse unread.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from twisted.logger import Logger
 
 from twistedgate.action import Action
 from twistedgate.config.model import RouteConfig
+from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
 from twistedgate.exchange import Exchange
 from twistedgate.http.message import Response
 from twistedgate.limiting.gate import Gate
 from twistedgate.policy import Policy
-from twistedgate.problem import refuse
+from twistedgate.problem import from_failure, from_refusal, refuse
 
 _log = Logger()
 
@@ -30,14 +32,12 @@ class Pipeline:
     """One route's policies and action."""
 
     __slots__ = (
-        
         "_admits",
         "_dresses",
         "_finishes",
         "_gate",
         "_keeps_encoded_slashes",
         "_max_body",
-        "_needs_body",
         "action",
         "name",
         "policies",
@@ -56,11 +56,10 @@ class Pipeline:
         self._gate = gate
         self._max_body = route.max_body
         self._keeps_encoded_slashes = route.encoded_slashes == "keep"
-        self._needs_body = any(policy.needs_request_body for policy in ordered)
-        self._admits: list[tuple[int, Callable[[Exchange], Any]]] = [
-            (place, policy.on_request)
+        self._admits: list[tuple[int, bool, Callable[[Exchange], Any]]] = [
+            (place, policy.needs_request_body, policy.on_request)
             for place, policy in enumerate(ordered, 1)
-            if _overrides(policy, "on_request")
+            if policy.needs_request_body or _overrides(policy, "on_request")
         ]
         self._dresses: list[Callable[[Exchange, Response], Awaitable[None] | None]] = [
             policy.on_response for policy in reversed(ordered) if _overrides(policy, "on_response")
@@ -81,23 +80,25 @@ class Pipeline:
         if not self._gate.enter():
             return refuse(503, "too-many")
         exchange.holds_gate = True
-        if self._admits or self._needs_body:
+        if self._admits:
             return self._run_policies(exchange)
         exchange.entered = len(self.policies)
         return None
 
     async def _run_policies(self, exchange: Exchange) -> Response | None:
         request = exchange.request
-        if self._needs_body and not isinstance(request.body, bytes):
-            request.body = await request.body.read()
-            request.length = len(request.body)
-        for place, admit in self._admits:
+        for place, needs_body, admit in self._admits:
+            if needs_body and not isinstance(request.body, bytes):
+                request.body = await request.body.read()
+                request.length = len(request.body)
             exchange.entered = place
             answer = admit(exchange)
             if answer is not None and not isinstance(answer, Response):
                 answer = await answer
             if isinstance(answer, Response):
                 return answer
+            if answer is not None:
+                raise TypeError(f"on_request returned {type(answer).__name__}, neither a Response nor None")
         exchange.entered = len(self.policies)
         return None
 
@@ -106,12 +107,29 @@ class Pipeline:
         if not isinstance(body, bytes):
             body.bound(self._max_body)
 
-    async def dress(self, exchange: Exchange, response: Response) -> None:
-        """Let the policies change the response; one that fails is logged and passed over."""
+    async def dress(self, exchange: Exchange, response: Response) -> Response:
+        """Let the policies change the response; where one fails, the rest go on with the refusal instead."""
         for hook in self._dresses:
-            waiting = hook(exchange, response)
-            if waiting is not None:
-                await waiting
+            try:
+                waiting = hook(exchange, response)
+                if waiting is not None:
+                    await waiting
+            except ClientGone:
+                response.abandon()
+                raise
+            except Exception as error:  # noqa: BLE001 -- a policy's failure is no other policy's
+                response.abandon()
+                response = self._failed(exchange, error)
+        return response
+
+    def _failed(self, exchange: Exchange, error: Exception) -> Response:
+        """Return the answer where a policy failed on the response, or was interrupted there."""
+        if isinstance(error, Refusal):
+            return from_refusal(error)
+        if isinstance(error, UpstreamFailure):
+            return from_failure(error)
+        _log.failure("a policy of route {route} failed in on_response", route=self.name)
+        return refuse(500, "internal")
 
     @property
     def dresses(self) -> bool:
@@ -128,5 +146,5 @@ class Pipeline:
             if place <= exchange.entered:
                 try:
                     hook(exchange)
-                except Exception:
+                except Exception:  # noqa: BLE001 -- see above
                     _log.failure("a policy of route {route} failed in on_finish", route=self.name)

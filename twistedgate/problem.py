@@ -1,7 +1,7 @@
 """Refusals as problem documents (RFC 9457): what a client reads when the gateway itself answers.
 
-Nothing of the request and nothing of an exception's text is repeated in one; ``reason`` is the machine word that the
-access log has too, and the request id joins the two.
+Nothing of the request and nothing of an exception's text is repeated in one; ``reason`` is the machine word
+that the access log has too, and the request id joins the two.
 """
 
 from __future__ import annotations

@@ -46,7 +46,6 @@ from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.upstream import Upstream
 from twistedgate.upstream.upstreams import Upstreams
-
 from twistedgate.view import View
 
 _log = Logger()

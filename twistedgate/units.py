@@ -12,15 +12,17 @@ import importlib
 import os
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from twistedgate import policies
-from twistedgate.config.check import Check
+from twistedgate.config.check import Check, Fault
 from twistedgate.config.load import load
 from twistedgate.config.model import KINDS, Configuration
 from twistedgate.policy import Policy
 from twistedgate.routing.routes import unreachable
+
+_OURS = "twistedgate.policies"
+"""Where our own policies are: named, not imported, as they stand on a floor above."""
 
 _KIND = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
@@ -50,8 +52,8 @@ class Units:
 
     def __init__(self, published: Iterable[Published] = ()) -> None:
         self._modules: dict[str, list[str]] = {
-            module.name.replace("_", "-"): [f"{policies.__name__}.{module.name}"]
-            for module in pkgutil.iter_modules(policies.__path__)
+            module.name.replace("_", "-"): [f"{_OURS}.{module.name}"]
+            for module in pkgutil.iter_modules(importlib.import_module(_OURS).__path__)
         }
         for policy in published:
             self._modules.setdefault(policy.name, []).append(policy.module)
@@ -62,7 +64,16 @@ class Units:
 
     def load(self, path: str, variables: Mapping[str, str] = os.environ) -> Configuration:
         """Return the configuration in the file; raises ``ConfigurationErrors`` with every error."""
-        return load(path, self, CHECKS, variables)
+        return load(path, self, (*CHECKS, self._unbounded), variables)
+
+    def _unbounded(self, configuration: Configuration) -> Iterator[Fault]:
+        """Return a fault for each route where a policy holds whole bodies and nothing bounds them."""
+        for route in configuration.routes.values():
+            for title in (*configuration.gateway.policies, *route.policies):
+                policy = self.find(title.partition(":")[0]) if title in configuration.policies else None
+                if not route.max_body and policy is not None and policy.needs_request_body:
+                    what = f"is no limit, and {title} holds the whole body; accepted: a size, such as 10m"
+                    yield Fault(f"route:{route.name}", "max_body", what)
 
     def find(self, kind: str) -> type[Policy] | None:
         """Return the class of a kind, ``None`` if there is no such kind; ``ValueError`` if it is unusable."""

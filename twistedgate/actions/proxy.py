@@ -2,8 +2,8 @@
 
 Retries (RFC 9110 section 9.2.2)
 - Only while nothing of an answer has been seen, and never to the same target while another is up.
-- A connection that could not be made: any method.  A connection that broke after the request began: idempotent methods
-  only.  A time that ran out: never.
+- A connection that could not be made: any method.  A connection that broke after the request began:
+  idempotent methods only.  A time that ran out: never.
 - Only while the body can be sent again from its first byte, and while the upstream's budget lasts.
 """
 

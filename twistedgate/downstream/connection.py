@@ -14,6 +14,7 @@ Raw callbacks live here; everything that waits above them is the line's ``async 
 
 from __future__ import annotations
 
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from twistedgate.downstream.answering import Answering
@@ -81,7 +82,7 @@ class Connection(Answering):
         else:
             self._close()
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone."""
         self._is_lost = True
         self.deadline = NEVER

@@ -25,7 +25,9 @@ _HOST = re.compile(rb"[A-Za-z0-9._~-]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,4
 _PORT = re.compile(rb"[0-9]{1,5}")
 _SCHEMES = {b"http": "http", b"https": "https"}
 
-_KEPT = frozenset((b"x-forwarded-prefix", b"x-forwarded-server", b"x-real-ip", b"x-original-url", b"x-rewrite-url"))
+_KEPT = frozenset(
+    (b"x-forwarded-prefix", b"x-forwarded-server", b"x-real-ip", b"x-original-url", b"x-rewrite-url")
+)
 """Claims of a trusted peer that go on as they are."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

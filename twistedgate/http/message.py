@@ -56,7 +56,7 @@ class RequestBody(BodySource, Protocol):
         """The sink takes no more; another may be attached while ``can_replay``."""
 
     def bound(self, size: int) -> None:
-        """Refuse (413) more than ``size`` bytes from now on, 0 for no limit; raises if more is here already."""
+        """Refuse (413) more than ``size`` bytes from now on, 0 for no limit; raises if more is here."""
 
     async def read(self) -> bytes:
         """Return the whole body; only for one that is bounded."""
@@ -111,8 +111,9 @@ class Response:
 
     ``length`` is the length of ``body`` in bytes, ``CHUNKED`` or ``UNTIL_CLOSE`` as the upstream framed
     it; the head that goes to the client is framed anew.  ``reason`` is the machine word of a refusal
-    (a key of ``errors.TITLES``), empty for an answer of an upstream or an action.  ``closes`` ends the client's
-    connection after it; ``tunnel`` is the upstream's side of a connection that both have agreed to upgrade.
+    (a key of ``errors.TITLES``), empty for an answer of an upstream or an action.  ``closes`` ends the
+    client's connection after it; ``tunnel`` is the upstream's side of a connection that both have agreed to
+    upgrade.
     """
 
     __slots__ = ("body", "closes", "headers", "length", "phrase", "reason", "status", "tunnel")
@@ -128,6 +129,13 @@ class Response:
         self.reason = reason
         self.closes = False
         self.tunnel: Any = None
+
+    def abandon(self) -> None:
+        """Nobody wants the answer: whoever delivers its body or holds its tunnel may stop."""
+        if not isinstance(self.body, bytes):
+            self.body.abandon()
+        if self.tunnel is not None:
+            self.tunnel.abort()
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>".replace(" >", ">")

@@ -56,9 +56,7 @@ class LeanEPollReactor(EPollReactor):
             self._reads.remove(fd)
             self._paused.add(fd)
 
-    def _add(
-        self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int
-    ) -> None:
+    def _add(self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int) -> None:
         fd = xer.fileno()
         if fd not in self._paused:
             super()._add(xer, primary, other, selectables, event, antievent)

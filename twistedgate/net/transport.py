@@ -12,7 +12,6 @@ from typing import Any
 from twisted.internet import main, tcp
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-
 READ_SIZE = 256 * 1024
 """Bytes read at a time: moving a large body costs half of what it costs at Twisted's own 64 KiB."""
 

@@ -28,7 +28,16 @@ class UpstreamEnd(TunnelEnd, Protocol):
 class Tunnel:
     """Joins a downstream and an upstream connection."""
 
-    __slots__ = ("_client", "_ended", "_finished", "_is_open", "_upstream", "bytes_down", "bytes_up", "last_byte")
+    __slots__ = (
+        "_client",
+        "_ended",
+        "_finished",
+        "_is_open",
+        "_upstream",
+        "bytes_down",
+        "bytes_up",
+        "last_byte",
+    )
 
     def __init__(self, client: TunnelEnd, upstream: UpstreamEnd, now: float) -> None:
         self._client = client

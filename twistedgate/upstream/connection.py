@@ -14,12 +14,10 @@ Raw callbacks live here; what waits for them is in ``upstream``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-from typing import Protocol as Port
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHandshakeListener
-from twisted.logger import Logger
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -28,9 +26,9 @@ from twistedgate.exchange import Exchange
 from twistedgate.http.message import CHUNKED, Response
 from twistedgate.net.speaking import NEVER, Speaking
 from twistedgate.net.task import Signal
-from twistedgate.net.transport import queued
 from twistedgate.net.tunnel import Tunnel
-from twistedgate.upstream.lending import Lender, StaleConnection
+from twistedgate.upstream.complaints import Complaints
+from twistedgate.upstream.lending import Lender, StaleConnection, has_written
 from twistedgate.upstream.relay import IncomingAnswer, OutgoingRequest
 from twistedgate.upstream.target import Target
 from twistedgate.wire.body import BodyReader, UntilCloseReader, make_reader
@@ -41,7 +39,7 @@ from twistedgate.wire.serialise import NO_FRAMING
 MAX_INTERIM = 16
 """Interim responses (1xx) in one exchange; more is a flood, not a hint."""
 
-_log = Logger()
+_complaints = Complaints()
 
 
 @implementer(IHandshakeListener)
@@ -125,7 +123,7 @@ class UpstreamConnection(Speaking):
             self._ended(is_clean=True)
             self.transport.abortConnection()
 
-    def connectionLost(self, reason: Failure = Failure(ConnectionError())) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         self.is_open = False
         self._lender.forget(self)
@@ -163,12 +161,14 @@ class UpstreamConnection(Speaking):
         if isinstance(body, bytes):
             self.deadline = now + self._response_timeout
             message = head + body if body else head
-            self._handed = len(message)
+            self._handed = len(message) if self.target.config.scheme == "http" else 0
             self.transport.write(message)
             return signal
         self.deadline = now + self._read_timeout
         self._handed = 0
-        outgoing = self._outgoing = OutgoingRequest(self, head, body, chunks=exchange.request.length == CHUNKED)
+        outgoing = self._outgoing = OutgoingRequest(
+            self, head, body, chunks=exchange.request.length == CHUNKED
+        )
         outgoing.start()
         return signal
 
@@ -212,7 +212,8 @@ class UpstreamConnection(Speaking):
         exchange.first_byte = now = self._now()
         rest = self._codec.rest
         if response.status == 101:
-            self._upgrade(exchange, framing, rest)
+            check_upgrade(exchange.request, framing)
+            self._wait_for_tunnel(response, rest)
             return
         self._keep_alive = framing.keep_alive
         self.keep_alive_timeout = framing.keep_alive_timeout
@@ -227,46 +228,35 @@ class UpstreamConnection(Speaking):
             rest = reader.rest
         elif exchange.request.method == "HEAD" or response.status == 304:
             response.length = NO_FRAMING
-        signal, self._signal = self._signal, None
         self._finish_exchange(rest, now)
-        if signal is not None:
-            signal.set(response)
+        self._give(response)
 
     def _begin_body(self, response: Response, reader: BodyReader, piece: bytes, now: float) -> None:
         self._reader = reader
         self._body = response.body = IncomingAnswer(self, piece)
         self.deadline = now + self._read_timeout
-        signal, self._signal = self._signal, None
-        if signal is not None:
-            signal.set(response)
+        self._give(response)
 
     def attached(self) -> None:
-        """A sink takes the body: go on, or end if it is complete already."""
-        reader = self._reader
-        if reader is None:
-            self._body_is_over()
-        elif reader.is_complete:
-            self._end_body(reader)
-        else:
+        """A sink takes the body: go on, or end it if nothing more comes."""
+        reader, body = self._reader, self._body
+        if reader is not None and not reader.is_complete:
             self.resume()
-
-    def _body_is_over(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
+        elif reader is not None:
+            self._end_body(reader)
+        elif body is not None:
+            self._body = None
             body.fail()
 
     def _receive_body(self, piece: bytes) -> None:
         reader, body = self._reader, self._body
-        assert reader is not None and body is not None
+        assert reader is not None
+        assert body is not None
         self.deadline = self._now() + self._read_timeout
         try:
             data = reader.receive(piece)
         except BadMessage as error:
-            _log.warn(
-                "upstream target {target}: a body that is not valid: {detail}",
-                target=self.target.name,
-                detail=error.detail,
-            )
+            self._complain(f"a body that is not valid ({error.detail})")
             self._fail_body()
             return
         if data:
@@ -290,7 +280,7 @@ class UpstreamConnection(Speaking):
             self.resume()
             self.deadline = NEVER
         if rest:
-            _log.warn("upstream target {target}: bytes after the end of an answer", target=self.target.name)
+            self._complain("bytes after the end of an answer")
         if self._outgoing is None and self._keep_alive and not rest and self.is_open:
             self._lender.give_back(self, now)
             return
@@ -306,6 +296,9 @@ class UpstreamConnection(Speaking):
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is not None:
             outgoing.leave()
+
+    def _complain(self, what: str) -> None:
+        _complaints.tell(self.target.name, what, self._now())
 
     # how it ends
 
@@ -383,7 +376,7 @@ class UpstreamConnection(Speaking):
         if self._signal is not None:
             is_stale = self.uses > 1 and not self._codec.has_begun and not self._interims
             kind = StaleConnection if is_stale else UpstreamFailure
-            self._fail_head(kind(502, "reset", wrote=self._has_written()))
+            self._fail_head(kind(502, "reset", wrote=has_written(self.transport, self._handed)))
         elif isinstance(self._reader, UntilCloseReader) and is_clean:
             self._reader.is_complete = True
             self._keep_alive = False
@@ -392,23 +385,19 @@ class UpstreamConnection(Speaking):
         elif self._reader is not None and not self._reader.is_complete:
             self._fail_body()
 
-    def _has_written(self) -> bool:
-        """Whether a byte of the request may have left: not if all of it still waits for the kernel."""
-        if self.target.config.scheme != "http" or not self._handed:
-            return True
-        return queued(self.transport) < self._handed
-
-    def _upgrade(self, exchange: Exchange, framing: ResponseFraming, rest: bytes) -> None:
+    def _wait_for_tunnel(self, response: Response, rest: bytes) -> None:
         """Both sides agree to speak another protocol: what comes now is held until the tunnel stands."""
-        check_upgrade(exchange.request, framing)
-        response = framing.response
         response.tunnel = self
         response.body = rest
         response.length = NO_FRAMING
-        signal, self._signal = self._signal, None
         self._exchange = None
         self.deadline = NEVER
         self.transport.pauseProducing()
+        self._give(response)
+
+    def _give(self, response: Response) -> None:
+        """Wake the line with the head of the answer."""
+        signal, self._signal = self._signal, None
         if signal is not None:
             signal.set(response)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from twistedgate.errors import UpstreamFailure
-
+from twistedgate.net.transport import queued
 
 OUT_OF_DESCRIPTORS = "too many open files"
 """The detail of a failure that is this process' own, and not the target's."""
@@ -23,3 +23,11 @@ class Lender(Protocol):
 
 class StaleConnection(UpstreamFailure):
     """A reused connection turned out to be closed before a byte of an answer; the pool's own affair."""
+
+
+def has_written(transport: Any, handed: int) -> bool:
+    """Whether a byte of a request may have left: not if all the ``handed`` bytes still wait for the kernel.
+
+    ``handed`` is 0 where that cannot be known, as under TLS.
+    """
+    return not handed or queued(transport) < handed

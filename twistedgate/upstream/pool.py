@@ -206,4 +206,3 @@ class Pool:
         self.retire()
         for connection in list(self._connections):
             connection.abort()
-

@@ -42,7 +42,9 @@ class Upstreams:
             if prepared.get(name) is not present:
                 present.retire()
                 self._leaving.append(present)
-        started = [upstream for name, upstream in prepared.items() if self.upstreams.get(name) is not upstream]
+        started = [
+            upstream for name, upstream in prepared.items() if self.upstreams.get(name) is not upstream
+        ]
         self.upstreams = dict(prepared)
         for upstream in started:
             upstream.start()

@@ -163,11 +163,7 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
             special.take(kind, value)
             if kind == HOST:
                 fields.append((key, name, value))
-    keys = [key for key, _, _ in fields if key in SINGLE]
-    if len(keys) != len(set(keys)):
-        raise BadMessage(400, "bad-request", "a field that may stand once stands twice")
-    if len(special.hosts) > 1:
-        raise BadMessage(400, "bad-host", "more than one Host")
+    _judge_repetition(special, fields)
     length = _request_length(special, is_http10)
     options = tokens(special.connection)
     nominated = _nominated(options)
@@ -189,6 +185,15 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
         upgrades=tuple(tokens(special.upgrades)) if b"upgrade" in options and not is_http10 else (),
         count=len(raw_fields),
     )
+
+
+def _judge_repetition(special: _Special, fields: list[Field]) -> None:
+    """Refuse a second one of what may stand once."""
+    if len(special.hosts) > 1:
+        raise BadMessage(400, "bad-host", "more than one Host")
+    keys = [key for key, _, _ in fields if key in SINGLE]
+    if len(keys) != len(set(keys)):
+        raise BadMessage(400, "bad-request", "a field that may stand once stands twice")
 
 
 def judge_request(method: str, raw_target: bytes, is_http10: bool, said: RequestFields) -> Request:
