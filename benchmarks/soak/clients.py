@@ -52,7 +52,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[Answer, int]:
     words, fields = read_fields(await reader.readuntil(b"\r\n\r\n"))
     answer = Answer(int(words[1]), fields)
     if fields.get("transfer-encoding", "") == "chunked":
-        return answer, await _skip_chunks(reader)
+        return answer, await skip_chunks(reader)
     length = int(fields.get("content-length", 0))
     await skip(reader, length)
     return answer, length
@@ -68,7 +68,8 @@ async def skip(reader: asyncio.StreamReader, length: int) -> None:
         left -= len(piece)
 
 
-async def _skip_chunks(reader: asyncio.StreamReader) -> int:
+async def skip_chunks(reader: asyncio.StreamReader) -> int:
+    """Read a chunked body and forget it; return how many bytes it had."""
     total = 0
     while True:
         size = int((await reader.readline()).split(b";")[0], 16)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.soak.clients import read_fields, skip
+from benchmarks.soak.clients import read_fields, skip, skip_chunks
 
 PIECE = b"x" * (1 << 16)
 
@@ -19,13 +19,27 @@ class ByteServer:
         self.flows.set()
         self.port = 0
         self.received = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
+        task = asyncio.ensure_future(self._connection(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        await asyncio.wait([task])
+
+    async def stop(self) -> None:
+        """End the connections that are left."""
+        left = list(self._serving)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 await self._exchange(reader, writer)
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError):
             return
         finally:
             writer.close()
@@ -33,7 +47,9 @@ class ByteServer:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         words, fields = read_fields(await reader.readuntil(b"\r\n\r\n"))
         length = 2
-        if words[0] == "POST":
+        if "transfer-encoding" in fields:
+            self.received += await skip_chunks(reader)
+        elif words[0] == "POST":
             await self._read(reader, int(fields["content-length"]))
         elif words[1].startswith("/bytes/"):
             length = int(words[1].rpartition("/")[2])
@@ -58,3 +74,4 @@ async def byte_server() -> AsyncIterator[ByteServer]:
     async with await asyncio.start_server(bytes_of.serve, "127.0.0.1", 0, backlog=1024) as server:
         bytes_of.port = server.sockets[0].getsockname()[1]
         yield bytes_of
+        await bytes_of.stop()

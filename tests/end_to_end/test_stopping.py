@@ -102,6 +102,7 @@ def test_a_tunnel_may_end_by_itself(start: Start, own_recorder: Recorder) -> Non
     def tunnel(visit: Visit) -> None:
         visit.send(SWITCH)
         visit.send(visit.link.receive())
+        visit.close()
 
     own_recorder.on("/ws", tunnel)
     daemon = start(everything_to(own_recorder.port))

@@ -173,7 +173,11 @@ def test_the_tunnel_ends_when_the_client_leaves(gateway: Daemon, recorder: Recor
 
 
 def test_a_tunnel_is_one_line_of_the_log(gateway: Daemon, recorder: Recorder) -> None:
-    recorder.on("/ws/logged", opened(lambda visit: visit.send(visit.link.receive() * 2)))
+    def twice(visit: Visit) -> None:
+        visit.send(visit.link.receive() * 2)
+        visit.close()
+
+    recorder.on("/ws/logged", opened(twice))
     with gateway.connect() as client:
         client.send(handshake("/ws/logged"))
         assert client.answer().status == 101

@@ -28,11 +28,11 @@ from twistedgate.net.speaking import NEVER, Speaking
 from twistedgate.net.task import Signal
 from twistedgate.net.tunnel import Tunnel
 from twistedgate.upstream.complaints import Complaints
-from twistedgate.upstream.lending import Lender, StaleConnection, has_written
+from twistedgate.upstream.lending import Lender, StaleConnection, Terms, has_written
 from twistedgate.upstream.relay import IncomingAnswer, OutgoingRequest
 from twistedgate.upstream.target import Target
 from twistedgate.wire.body import BodyReader, UntilCloseReader, make_reader
-from twistedgate.wire.codec import HeadLimits, ResponseCodec
+from twistedgate.wire.codec import ResponseCodec
 from twistedgate.wire.framing import ResponseFraming, check_upgrade
 from twistedgate.wire.serialise import NO_FRAMING
 
@@ -46,15 +46,7 @@ _complaints = Complaints()
 class UpstreamConnection(Speaking):
     """Speaks HTTP/1.1 to one target."""
 
-    def __init__(
-        self,
-        target: Target,
-        lender: Lender,
-        limits: HeadLimits,
-        timeouts: tuple[float, float],
-        now: Callable[[], float],
-    ) -> None:
-        """``timeouts`` are those for the head of an answer and between two pieces of its body, in seconds."""
+    def __init__(self, target: Target, lender: Lender, terms: Terms) -> None:
         self.target = target
         self.deadline = NEVER
         self.idle_since = 0.0
@@ -62,14 +54,14 @@ class UpstreamConnection(Speaking):
         self.is_open = False
         self.keep_alive_timeout: float | None = None
         self.tunnel: Tunnel | None = None
+        self.opened: Callable[[], None] | None = None
+        """Called once the connection, TLS included, is made."""
         self._lender = lender
-        self._limits = limits
-        self._response_timeout, self._read_timeout = timeouts
-        self._now = now
-        self._codec = ResponseCodec(limits)
+        self._terms = terms
+        self._now = terms.now
+        self._codec = ResponseCodec(terms.limits)
         self._exchange: Exchange | None = None
         self._signal: Signal[Response] | None = None
-        self._opened: Callable[[], None] | None = None
         self._outgoing: OutgoingRequest | None = None
         self._keep_alive = False
         self._handed = 0
@@ -84,10 +76,6 @@ class UpstreamConnection(Speaking):
 
     # what the reactor calls
 
-    def when_open(self, call: Callable[[], None]) -> None:
-        """Call ``call`` when the connection, TLS included, is made."""
-        self._opened = call
-
     def connectionMade(self) -> None:
         """The socket is connected."""
         self.transport.setTcpNoDelay(True)
@@ -99,7 +87,7 @@ class UpstreamConnection(Speaking):
     def handshakeCompleted(self) -> None:
         """The connection can be used."""
         self.is_open = True
-        opened, self._opened = self._opened, None
+        opened, self.opened = self.opened, None
         if opened is not None:
             opened()
 
@@ -159,12 +147,12 @@ class UpstreamConnection(Speaking):
         signal = self._signal = Signal()
         body = exchange.request.body
         if isinstance(body, bytes):
-            self.deadline = now + self._response_timeout
+            self.deadline = now + self._terms.response_timeout
             message = head + body if body else head
             self._handed = len(message) if self.target.config.scheme == "http" else 0
             self.transport.write(message)
             return signal
-        self.deadline = now + self._read_timeout
+        self.deadline = now + self._terms.read_timeout
         self._handed = 0
         outgoing = self._outgoing = OutgoingRequest(
             self, head, body, chunks=exchange.request.length == CHUNKED
@@ -174,7 +162,7 @@ class UpstreamConnection(Speaking):
 
     def request_progressed(self) -> None:
         """The target took a piece of the request's body, or may take one now."""
-        self.deadline = self._now() + self._read_timeout
+        self.deadline = self._now() + self._terms.read_timeout
 
     def request_finished(self, is_whole: bool) -> None:
         """The request's body has ended: the target's time begins, or there is nobody to answer."""
@@ -183,7 +171,7 @@ class UpstreamConnection(Speaking):
             return
         self._outgoing = None
         if self._signal is not None:
-            self.deadline = self._now() + self._response_timeout
+            self.deadline = self._now() + self._terms.response_timeout
 
     # the answer
 
@@ -218,7 +206,7 @@ class UpstreamConnection(Speaking):
         self._keep_alive = framing.keep_alive
         self.keep_alive_timeout = framing.keep_alive_timeout
         if response.length:
-            reader = make_reader(response.length, 502, (self._limits.max_head, self._limits.max_headers))
+            reader = make_reader(response.length, 502, self._terms.max_trailers)
             piece = reader.receive(rest) if rest else b""
             if not reader.is_complete or reader.trailers is not None:
                 self._begin_body(response, reader, piece, now)
@@ -234,7 +222,7 @@ class UpstreamConnection(Speaking):
     def _begin_body(self, response: Response, reader: BodyReader, piece: bytes, now: float) -> None:
         self._reader = reader
         self._body = response.body = IncomingAnswer(self, piece)
-        self.deadline = now + self._read_timeout
+        self.deadline = now + self._terms.read_timeout
         self._give(response)
 
     def attached(self) -> None:
@@ -252,7 +240,7 @@ class UpstreamConnection(Speaking):
         reader, body = self._reader, self._body
         assert reader is not None
         assert body is not None
-        self.deadline = self._now() + self._read_timeout
+        self.deadline = self._now() + self._terms.read_timeout
         try:
             data = reader.receive(piece)
         except BadMessage as error:
@@ -313,7 +301,7 @@ class UpstreamConnection(Speaking):
         """Read again."""
         if self._is_paused:
             self._is_paused = False
-            self.deadline = self._now() + self._read_timeout
+            self.deadline = self._now() + self._terms.read_timeout
             if self.is_open:
                 self.transport.resumeProducing()
 

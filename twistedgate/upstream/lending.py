@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twistedgate.errors import UpstreamFailure
 from twistedgate.net.transport import queued
+from twistedgate.wire.codec import HeadLimits
 
 OUT_OF_DESCRIPTORS = "too many open files"
 """The detail of a failure that is this process' own, and not the target's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for every connection of a pool; times in seconds."""
+
+    limits: HeadLimits
+    response_timeout: float
+    read_timeout: float
+    now: Callable[[], float]
+
+    @property
+    def max_trailers(self) -> tuple[int, int]:
+        """Bytes and fields of the trailers of an answer."""
+        return self.limits.max_head, self.limits.max_headers
 
 
 class Lender(Protocol):

@@ -23,7 +23,7 @@ from twistedgate.config.model import UpstreamConfig
 from twistedgate.errors import UpstreamFailure
 from twistedgate.net.task import Signal
 from twistedgate.upstream.connection import UpstreamConnection
-from twistedgate.upstream.lending import OUT_OF_DESCRIPTORS
+from twistedgate.upstream.lending import OUT_OF_DESCRIPTORS, Terms
 from twistedgate.upstream.target import Target
 from twistedgate.wire.codec import HeadLimits
 
@@ -66,7 +66,7 @@ class _Connecting(ClientFactory):
     def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
         """The socket is connected."""
         connection = self._connection = self._pool.make_connection(self._target)
-        connection.when_open(self._opened)
+        connection.opened = self._opened
         return connection
 
     def _opened(self) -> None:
@@ -123,7 +123,8 @@ class Pool:
         self.reactor = reactor
         self.tls_creator = tls_creator
         self.now = now
-        self._limits = HeadLimits(max_head=config.max_head, max_headers=MAX_RESPONSE_FIELDS)
+        limits = HeadLimits(max_head=config.max_head, max_headers=MAX_RESPONSE_FIELDS)
+        self._terms = Terms(limits, config.response_timeout, config.read_timeout, now)
         self._connections: set[UpstreamConnection] = set()
         self._idle: dict[Target, list[UpstreamConnection]] = {}
         self._most_idle = config.keepalive
@@ -155,8 +156,7 @@ class Pool:
 
     def make_connection(self, target: Target) -> UpstreamConnection:
         """Return the protocol for a new socket."""
-        timeouts = (self.config.response_timeout, self.config.read_timeout)
-        connection = UpstreamConnection(target, self, self._limits, timeouts, self.now)
+        connection = UpstreamConnection(target, self, self._terms)
         self._connections.add(connection)
         return connection
 

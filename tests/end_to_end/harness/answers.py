@@ -19,6 +19,10 @@ NO_END = 1 << 62
 """Stands for the length of a body that ends with its connection."""
 
 
+_SEEN = 65536
+"""What is kept for ``Cut`` of a message that ends too early, about."""
+
+
 class Malformed(AssertionError):
     """What came is not HTTP/1.1 as the RFC wants it from a server."""
 
@@ -69,8 +73,8 @@ class Reader:
 
     def __init__(self, fetch: Callable[[], bytes]) -> None:
         self._fetch = fetch
-        self._held = b""
-        self._seen = b""
+        self._held = bytearray()
+        self._seen = bytearray()
 
     def answer(self, method: str = "GET") -> Answer:
         """Read one final response to a request with ``method``, and the interim ones before it."""
@@ -83,7 +87,7 @@ class Reader:
         answer.interim = interim
         if answer.status != 101:
             self._read_body(answer, method)
-        self._seen = self._held
+        self._seen = bytearray(self._held)
         return answer
 
     def head(self) -> Answer:
@@ -98,33 +102,38 @@ class Reader:
         """Return exactly ``count`` bytes of what comes."""
         while len(self._held) < count:
             self._more()
-        taken, self._held = self._held[:count], self._held[count:]
+        taken = bytes(self._held[:count])
+        del self._held[:count]
         return taken
 
     def take_until(self, mark: bytes) -> bytes:
         """Return what comes before ``mark``, which is taken as well."""
         while (at := self._held.find(mark)) < 0:
             self._more()
-        taken, self._held = self._held[:at], self._held[at + len(mark) :]
+        taken = bytes(self._held[:at])
+        del self._held[: at + len(mark)]
         return taken
 
     def rest(self) -> bytes:
         """Return everything up to the end of the connection."""
-        pieces = [self._held]
         while piece := self._fetch():
-            pieces.append(piece)
-        self._held = b""
-        return b"".join(pieces)
+            self._held += piece
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
 
     def _more(self) -> None:
         try:
             piece = self._fetch()
         except ConnectionResetError:
-            raise Cut(self._seen, was_reset=True) from None
+            self._held.clear()
+            raise Cut(bytes(self._seen), was_reset=True) from None
         if not piece:
-            raise Cut(self._seen, was_reset=False)
+            self._held.clear()
+            raise Cut(bytes(self._seen), was_reset=False)
         self._held += piece
-        self._seen += piece
+        if len(self._seen) < _SEEN:
+            self._seen += piece
 
     def _read_body(self, answer: Answer, method: str) -> None:
         length = _length(answer, method)
@@ -140,7 +149,7 @@ class Reader:
         try:
             return self.rest()
         except ConnectionResetError:
-            raise Cut(self._seen, was_reset=True) from None
+            raise Cut(bytes(self._seen), was_reset=True) from None
 
     def _read_chunks(self, answer: Answer) -> None:
         pieces = []

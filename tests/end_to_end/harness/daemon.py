@@ -74,7 +74,11 @@ class Daemon:
         self._thread.start()
 
     def __enter__(self) -> Daemon:
-        self.wait_until_ready()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.end()
+            raise
         return self
 
     def __exit__(

@@ -37,7 +37,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         root {folder}/www;
-        location /gzip/ {{ gzip on; gzip_min_length 1; gzip_types text/plain; alias {folder}/www/; }}
+        location /gzip/ {{ gzip on; gzip_min_length 1; gzip_proxied any; gzip_types text/plain; alias {folder}/www/; }}
         location /moved {{ return 301 /plain.txt; }}
         location /dav/ {{
             alias {folder}/dav/;

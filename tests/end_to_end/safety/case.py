@@ -53,7 +53,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What must come of a case.
+    """What must come of a case: one of ``status``, for one of ``reason`` if there are any.
 
     ``before`` answers are good ones that come before the refusal.  ``closes`` says whether the connection
     must end.  ``fields`` are lines, or names, that the answer must have; ``never`` may stand nowhere in it.
@@ -62,7 +62,7 @@ class Outcome:
 
     outcome: str
     status: list[int]
-    reason: str = ""
+    reason: list[str] = field(default_factory=list)
     before: int = 0
     closes: bool = False
     requests: list[Expected] = field(default_factory=list)
@@ -120,6 +120,8 @@ def _read(path: Path) -> Case:
 
 
 def _outcome(written: dict[str, Any]) -> Outcome:
-    status = written.pop("status", [])
+    for name in ("status", "reason"):
+        value = written.get(name, [])
+        written[name] = value if isinstance(value, list) else [value]
     requests = [Expected(**request) for request in written.pop("requests", [])]
-    return Outcome(status=status if isinstance(status, list) else [status], requests=requests, **written)
+    return Outcome(requests=requests, **written)
