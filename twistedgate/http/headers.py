@@ -133,10 +133,5 @@ def write_lines(fields: Iterable[Field]) -> bytes:
 
 def tokens(values: Iterable[bytes]) -> list[bytes]:
     """Split list-valued fields at commas (RFC 9110 section 5.6.1): lower-cased, empty members dropped."""
-    found = []
-    for value in values:
-        for member in value.split(b","):
-            member = member.strip(b" \t").lower()
-            if member:
-                found.append(member)
-    return found
+    found = [member.strip(b" \t").lower() for value in values for member in value.split(b",")]
+    return [member for member in found if member]

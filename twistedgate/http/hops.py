@@ -1,10 +1,11 @@
 """What one hop tells the next: who the client is, through whom the request came, and under which id.
 
 Rules
-- A peer that ``trusted_proxies`` does not name is the client, and what it claims to be is overwritten (RFC 7239
-  section 8.1).  A trusted peer's claims are believed: the client is the right-most address of X-Forwarded-For that is
-  not itself a trusted proxy.
-- Via grows by this gateway's name; a request that carries the name already has come round (RFC 9110 section 7.6.3).
+- A peer that ``trusted_proxies`` does not name is the client, and what it claims to be is overwritten
+  (RFC 7239 section 8.1).  A trusted peer's claims are believed: the client is the right-most address of
+  X-Forwarded-For that is not itself a trusted proxy.
+- Via grows by this gateway's name; a request that carries the name already has come round (RFC 9110
+  section 7.6.3).
 
 This module reads claims and writes fields; it knows neither sockets nor connections.
 """
@@ -96,8 +97,8 @@ class Forwarder:
     ) -> Caller | None:
         """Add the gateway's own fields to the request, believing ``claims`` as far as the peer is trusted.
 
-        Returns what a trusted peer said of the caller, ``None`` where the peer is the caller.  Raises ``Refusal``
-        (508) for a request that has been here before.
+        Returns what a trusted peer said of the caller, ``None`` where the peer is the caller.  Raises
+        ``Refusal`` (508) for a request that has been here before.
         """
         peer = introduction.peer
         if claims:
@@ -134,7 +135,7 @@ class Forwarder:
         """Keep the Via that came, unless it names this gateway."""
         for claim in claims:
             if claim[0] == b"via":
-                if self._name in claim[2]:
+                if _passed_through(claim[2], self._name):
                     raise Refusal(508, "loop")
                 request.headers.extend((claim,), write_lines((claim,)))
 
@@ -156,16 +157,15 @@ class Forwarder:
         )
         fields: list[Field] = []
         for key, name, value in own:
-            if key in (b"x-forwarded-for", b"forwarded") and said.get(key):
-                value = said[key] + b", " + value
-            fields.append((key, name, value))
+            is_list = key in (b"x-forwarded-for", b"forwarded") and said.get(key)
+            fields.append((key, name, said[key] + b", " + value if is_list else value))
         fields += [claim for claim in claims if claim[0] in _KEPT]
         fields.append((b"x-request-id", b"X-Request-Id", request_id.encode("ascii")))
         request.headers.extend(tuple(fields), write_lines(fields))
         return Caller(self._client(said.get(b"x-forwarded-for", b""), peer.address), scheme, request_id)
 
     def _client(self, chain: bytes, peer_address: str) -> str:
-        """Walk X-Forwarded-For from the right, past every trusted proxy, to the first address that is not one."""
+        """Walk X-Forwarded-For from the right, past trusted proxies, to the first address that is none."""
         client = peer_address
         for member in reversed(chain.split(b",")):
             address = _address(member.strip())
@@ -175,6 +175,11 @@ class Forwarder:
             if not self.is_trusted(address):
                 break
         return client
+
+
+def _passed_through(via: bytes, name: bytes) -> bool:
+    """Whether a member of Via was received by ``name``; a longer name that holds it is another's."""
+    return name in via and any(member.split()[1:2] == [name] for member in via.split(b","))
 
 
 def _address(member: bytes) -> str | None:
@@ -192,10 +197,9 @@ def _address(member: bytes) -> str | None:
 
 def _element(client: bytes, host: bytes, scheme: bytes) -> bytes:
     """Return one element of Forwarded (RFC 7239 section 4)."""
+    node = client
     if b":" in client:
         node = b"unknown" if client.startswith(b"unix") else b'"[%b]"' % client
-    else:
-        node = client
     if not host:
         return b"for=%b;proto=%b" % (node, scheme)
     if b":" in host or b"[" in host:

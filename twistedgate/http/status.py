@@ -9,6 +9,9 @@ PHRASES[413] = b"Content Too Large"
 PHRASES[422] = b"Unprocessable Content"
 
 _MAX_LINES = 512
+_MAX_PHRASE = 64
+"""Status lines remembered, and the longest phrase of one: upstreams may write what they like."""
+
 _lines: dict[tuple[int, bytes], bytes] = {}
 
 
@@ -17,6 +20,6 @@ def status_line(status: int, phrase: bytes = b"") -> bytes:
     line = _lines.get((status, phrase))
     if line is None:
         line = b"HTTP/1.1 %d %b\r\n" % (status, phrase or PHRASES.get(status, b""))
-        if len(_lines) < _MAX_LINES:
+        if len(_lines) < _MAX_LINES and len(phrase) <= _MAX_PHRASE:
             _lines[status, phrase] = line
     return line
