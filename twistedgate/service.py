@@ -13,11 +13,13 @@ import secrets
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
@@ -275,7 +277,8 @@ class GatewayService(Service):
             _log.warn("cutting {count} connections", count=self.listeners.open_count)
 
     def _stop_reactor(self) -> None:
-        if self._reactor.running:
+        # a second signal, or the end of the drain, may find it on its way down already
+        with suppress(ReactorNotRunning):
             self._reactor.stop()
 
     def stopService(self) -> Deferred[None]:

@@ -8,7 +8,7 @@ from typing import cast
 from twisted.internet.defer import Deferred
 
 from twistedgate.config.model import UpstreamConfig
-from twistedgate.errors import UpstreamFailure
+from twistedgate.errors import ClientGone, UpstreamFailure
 from twistedgate.exchange import Exchange
 from twistedgate.http.message import Response
 from twistedgate.limiting.gate import Gate
@@ -143,9 +143,12 @@ class Upstream:
 
     async def _connect(self, target: Target, exchange: Exchange) -> UpstreamConnection:
         began = self._now()
+        connecting = self.pool.connect(target)
         try:
-            return await self.pool.connect(target)
+            return await connecting
         finally:
+            # if the client left meanwhile, nobody waits: the pool keeps what comes of it
+            connecting.fail(ClientGone())
             exchange.connect_seconds += self._now() - began
 
 
