@@ -49,15 +49,17 @@ async def play(folder: Path, scale: float) -> Findings:
     count = int(LEAVERS * scale)
     async with byte_server() as server:
         with site(folder, upstream("bytes", [server.port])) as trial:
-            before = trial.gateway.descriptors()
             for start in range(0, count, AT_ONCE):
                 await asyncio.gather(*(leave(trial.public, start + n) for n in range(AT_ONCE)))
             settled = await trial.until(lambda: trial.in_flight() == 0, 10)
-            closed = await trial.until(lambda: trial.gateway.descriptors() <= before + AT_ONCE, 10)
+            left = await trial.until(lambda: trial.clients() == 0, 10)
+            idle = await trial.until(lambda: trial.busy_connections() == 0, 10)
             findings.note("leavers", count)
             findings.note("in flight at the end", trial.in_flight())
-            findings.note("descriptors", f"{before} -> {trial.gateway.descriptors()}")
+            findings.note("clients", trial.clients())
+            findings.note("upstream connections nobody has", trial.busy_connections())
             findings.note("resident", mebibytes(trial.gateway.resident_bytes()))
+    findings.expect(left, "clients' connections stay open")
+    findings.expect(idle, "upstream connections are lost")
     findings.expect(settled, "requests stay in flight")
-    findings.expect(closed, "connections stay open")
     return findings

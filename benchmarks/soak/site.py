@@ -77,6 +77,17 @@ class Site:
         upstreams = self.status()["upstreams"].values()
         return sum(target["in_flight"] for one in upstreams for target in one["targets"])
 
+    def clients(self) -> int:
+        """Connections of clients."""
+        clients: int = self.status()["listeners"]["public"]["connections"]
+        return clients
+
+    def busy_connections(self) -> int:
+        """Connections to targets that are not idle."""
+        return sum(
+            one["connections"] - one["idle_connections"] for one in self.status()["upstreams"].values()
+        )
+
     async def until(self, is_so: Callable[[], bool], seconds: float) -> bool:
         """Wait until it ``is_so``, looking ten times a second; ``False`` if it never was."""
         for _ in range(int(seconds * 10)):
