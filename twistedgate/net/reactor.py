@@ -1,14 +1,16 @@
 """Twisted's epoll reactor with eager transports and a lean way to dispatch reads.
 
-What differs from the stock reactor: TCP transports are those of ``net.transport``; a plain read of one of them is not
-wrapped in a log context (6 of 33 microseconds a request); a paused connection can stay watched for its peer's leaving
-(EPOLLRDHUP); one poll asks for a bounded number of events.  Everything else is inherited.
+What differs from the stock reactor: TCP transports are those of ``net.transport``; a plain read of one of
+them is not wrapped in a log context (6 of 33 microseconds a request); a paused connection can stay watched
+for its peer's leaving (EPOLLRDHUP); one poll asks for a bounded number of events.  Everything else is
+inherited.
 """
 
 from __future__ import annotations
 
 import errno
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from twisted.internet import main
@@ -44,7 +46,11 @@ class LeanEPollReactor(EPollReactor):
 
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:
         """Listen on a socket that another process opened."""
-        port = EagerPort._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        if addressFamily not in (AF_INET, AF_INET6):
+            return super().adoptStreamPort(fileDescriptor, addressFamily, factory)
+        port = EagerPort._fromListeningDescriptor(  # noqa: SLF001 -- as the stock reactor does
+            self, fileDescriptor, addressFamily, factory
+        )
         port.startListening()
         return port
 
@@ -56,7 +62,9 @@ class LeanEPollReactor(EPollReactor):
             self._reads.remove(fd)
             self._paused.add(fd)
 
-    def _add(self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int) -> None:
+    def _add(  # noqa: PLR0913, PLR0917 -- inherited
+        self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int
+    ) -> None:
         fd = xer.fileno()
         if fd not in self._paused:
             super()._add(xer, primary, other, selectables, event, antievent)
@@ -68,7 +76,7 @@ class LeanEPollReactor(EPollReactor):
                 self._poller.modify(fd, EPOLLRDHUP | EPOLLOUT)
             primary.add(fd)
 
-    def _remove(
+    def _remove(  # noqa: PLR0913, PLR0917 -- inherited
         self, xer: Any, primary: Any, other: Any, selectables: Any, event: int, antievent: int
     ) -> None:
         fd = xer.fileno()
@@ -103,13 +111,14 @@ class LeanEPollReactor(EPollReactor):
             if event == EPOLLIN and getattr(selectable, "is_lean", False):
                 try:
                     why = selectable.doRead()
-                except Exception:
+                except Exception:  # noqa: BLE001 -- what a protocol raises ends its connection
                     log.err()
                     why = main.CONNECTION_LOST
                 if why:
-                    self._disconnectSelectable(selectable, why, True)
+                    log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, True)
             elif fd in self._paused and event & EPOLLRDHUP:
-                self._disconnectSelectable(selectable, main.CONNECTION_DONE, False)
+                why = main.CONNECTION_DONE
+                log.callWithLogger(selectable, self._disconnectSelectable, selectable, why, False)
             else:
                 log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
 

@@ -1,7 +1,7 @@
 """The signals that an operator sends: stop, reload, reopen the log.
 
-Handlers are set once the reactor runs, since it sets its own when it starts.  Each handler only asks the reactor to do
-something in its next turn.
+Handlers are set once the reactor runs, since it sets its own when it starts.  Each handler only asks the
+reactor to do something in its next turn.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def install_signals(reactor: Any, calls: Mapping[signal.Signals, Callable[[], object]]) -> None:
-    """Call each of ``calls`` when its signal comes; twistd's own reopening of its log (SIGUSR1) still happens."""
+    """Call each of ``calls`` when its signal comes; twistd still reopens its log on SIGUSR1."""
     for number, call in calls.items():
         _install(reactor, number, call)
 

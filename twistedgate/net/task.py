@@ -1,8 +1,8 @@
 """One coroutine of the line, stepped by hand; the only place where a coroutine is started.
 
-``Deferred.fromCoroutine`` costs three microseconds for the awaits of one exchange, this one costs one.  A task can
-await a ``Signal`` or a ``Deferred``.  A task that is cancelled sees ``ClientGone`` where it waits, never
-``CancelledError``: no broad ``except Exception`` mistakes a departed client for a fault.
+``Deferred.fromCoroutine`` costs three microseconds for the awaits of one exchange, this one costs one.  A
+task can await a ``Signal`` or a ``Deferred``.  A task that is cancelled sees ``ClientGone`` where it waits,
+never ``CancelledError``: no broad ``except Exception`` mistakes a departed client for a fault.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _log = Logger()
 class Signal(Generic[T]):
     """Something that one task waits for: a value or an error, set once, before or after the wait begins."""
 
-    __slots__ = ("_error", "_is_set", "_task", "_value")
+    __slots__ = ("_error", "_is_set", "_value", "task")
 
     def __init__(self) -> None:
-        self._task: Task | None = None
+        self.task: Task | None = None
         self._is_set = False
         self._value: Any = None
         self._error: BaseException | None = None
@@ -35,8 +35,13 @@ class Signal(Generic[T]):
     def __await__(self) -> Generator[Signal[T], None, T]:
         if not self._is_set:
             yield self
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # what was raised remembers this frame, which is not to remember it: that is a cycle
+                del error
         value: T = self._value
         return value
 
@@ -50,9 +55,9 @@ class Signal(Generic[T]):
         if not self._is_set:
             self._is_set = True
             self._value = value
-            task = self._task
+            task = self.task
             if task is not None:
-                self._task = None
+                self.task = None
                 task.step()
 
     def fail(self, error: BaseException) -> None:
@@ -97,17 +102,17 @@ class Task:
         except StopIteration:
             self._end()
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 -- the line that starts coroutines: one of the two
             self._end_badly(error)
             return
         self._is_running = False
         self._waited = waited
-        if self._was_thrown_at():
-            self._interrupt()
-        elif type(waited) is Signal:
-            waited._task = self
+        if type(waited) is Signal:
+            waited.task = self
         else:
             waited.addBoth(self.step)
+        if self._waited is waited and self._was_thrown_at():
+            self._interrupt()
 
     def _was_thrown_at(self) -> bool:
         """Whether something was thrown while the coroutine ran."""
@@ -124,14 +129,11 @@ class Task:
     def _interrupt(self) -> None:
         waited = self._waited
         if isinstance(waited, Deferred):
-            if waited.called:
-                waited.addBoth(self.step)
-            else:
-                # its CancelledError resumes the task, which then sees what was thrown
-                waited.cancel()
+            # its CancelledError, or that of one it waits for, resumes the task, which sees what was thrown
+            waited.cancel()
             return
         if waited is not None:
-            waited._task = None
+            waited.task = None
         self.step()
 
     def _end(self) -> None:

@@ -1,8 +1,9 @@
 """Twisted's TCP transports, writing at once where nothing is queued.
 
-Stock transports only queue what is written, ask epoll for a write event and send in the next turn of the reactor:
-two ``epoll_ctl`` and one more wake-up for every message.  Here the socket is tried first.  An error of that attempt is
-never acted upon inside ``write``: the bytes are queued, and the reactor reports what is wrong with the socket.
+Stock transports only queue what is written, ask epoll for a write event and send in the next turn of the
+reactor: two ``epoll_ctl`` and one more wake-up for every message.  Here the socket is tried first.  An error
+of that attempt is never acted upon inside ``write``: the bytes are queued, and the reactor reports what is
+wrong with the socket.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ READ_SIZE = 256 * 1024
 
 _buffer = bytearray(READ_SIZE)
 _view = memoryview(_buffer)
-# One buffer for all connections, as it is emptied before the next read.  ``recv`` makes a bytes object of the size
-# asked for and shrinks it: at 64 KiB that costs more than the system call, and idle connections hold none of it.
+# One buffer for all connections, as it is emptied before the next read.  ``recv`` makes a bytes object of the
+# size asked for and shrinks it: at 64 KiB that costs more than the system call, and idle connections hold
+# none.
 
 
 class _Eager(tcp.Connection):
@@ -36,6 +38,10 @@ class _Eager(tcp.Connection):
     def write(self, piece: bytes) -> None:
         """Send at once what the kernel takes; queue the rest."""
         if self.dataBuffer or self._tempDataLen or self.TLS or not self.connected or self._writeDisconnected:
+            super().write(piece)
+            return
+        if self._aborting or (self.producer is not None and not self.streamingProducer):
+            # a pull producer is asked for more when a queue empties: without a queue it never is
             super().write(piece)
             return
         try:

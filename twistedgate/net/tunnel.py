@@ -1,7 +1,7 @@
 """Bytes both ways after an upgrade (RFC 9110 section 7.8), until both sides have said all they had to say.
 
-Each side's back-pressure pauses the other.  A half-close is passed on; a connection that is lost takes the other
-one with it once what was written has been sent.
+Each side's back-pressure pauses the other.  A half-close is passed on, and is no leaving; a connection that
+is lost takes the other one with it once what was written has been sent.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from twistedgate.net.transport import can_half_close
+from twistedgate.net.transport import can_half_close, lowest
 
 
 class TunnelEnd(Protocol):
@@ -57,6 +57,8 @@ class Tunnel:
         """
         self._ended = ended
         self.bytes_down += len(early)
+        for end in (self._client, self._upstream):
+            lowest(end.transport).watches_leaving = False
         self._client.transport.write(head + early)
         self._upstream.join(self)
         if waiting:
