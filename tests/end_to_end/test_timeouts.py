@@ -74,6 +74,13 @@ def test_a_second_head_that_does_not_end(hasty: Daemon) -> None:
         assert_timed_out(client)
 
 
+def test_a_second_head_that_began_behind_the_first_and_does_not_end(hasty: Daemon) -> None:
+    with Client(hasty.ports["head"]) as client:
+        client.send(get("/first") + b"GET ")
+        assert client.answer().status == 200
+        assert_timed_out(client)
+
+
 def test_a_connection_between_two_requests(hasty: Daemon) -> None:
     with Client(hasty.ports["idle"]) as client:
         assert client.get("/first").status == 200

@@ -137,6 +137,8 @@ class Connection(Answering):
         if not self._is_fresh:
             self._is_fresh = True
             self.deadline = self._host.now() + self._host.config.header_timeout
+        if self._is_paused:
+            self.resume_reading()
 
     def _wait_for_request(self) -> None:
         self._is_fresh = False
@@ -149,6 +151,7 @@ class Connection(Answering):
         now = host.now()
         exchange = Exchange(request, self.peer, host.make_request_id(), now, now + host.serving.wall_offset)
         self._exchange = exchange
+        self._is_fresh = False
         self.deadline = NEVER
         rest = self._codec.rest
         try:
