@@ -102,6 +102,11 @@ class EagerPort(tcp.Port):
 
     transport = EagerServer
 
+    def doRead(self) -> None:
+        """Accept one connection: Twisted accepts a hundred before it sees that accepting has paused."""
+        self.numberAccepts = 1
+        super().doRead()
+
 
 class EagerConnector(tcp.Connector):
     """Connects by an eager transport."""
