@@ -77,13 +77,13 @@ class Listeners:
 
     def prepare(self, configs: Mapping[str, ListenerConfig]) -> Prepared:
         """Bind what is new, accepting nothing yet; raises ``CannotListen`` and leaves nothing behind."""
-        present = {_key(bound.config): bound for bound in self.bound}
+        kept = self._kept(configs)
         prepared: Prepared = []
         fresh: list[Bound] = []
         try:
             for config in configs.values():
                 tls = ServerTLS.of(config)
-                bound = present.get(_key(config))
+                bound = kept.get(config.name)
                 if bound is None:
                     bound = self._make(config)
                     self._bind(bound, tls)
@@ -94,6 +94,21 @@ class Listeners:
                 bound.stop_accepting()
             raise CannotListen(f"[listener:{config.name}] endpoint: {config.endpoint}: {error}") from error
         return prepared
+
+    def _kept(self, configs: Mapping[str, ListenerConfig]) -> dict[str, Bound]:
+        """Return the open listeners that stay, by their new names: first those that keep theirs."""
+        kept: dict[str, Bound] = {}
+        free: dict[tuple[str, str, bool, int], Bound] = {}
+        for bound in self.bound:
+            config = configs.get(bound.config.name)
+            if config is not None and _key(config) == _key(bound.config):
+                kept[config.name] = bound
+            else:
+                free[_key(bound.config)] = bound
+        for name, config in configs.items():
+            if name not in kept and _key(config) in free:
+                kept[name] = free.pop(_key(config))
+        return kept
 
     def _bind(self, bound: Bound, tls: ServerTLS | None) -> None:
         name = bound.config.name
