@@ -128,7 +128,8 @@ class Upstream:
                 response = await connection.begin(exchange, head, self._now())
         except UpstreamFailure as failure:
             if failure.detail != OUT_OF_DESCRIPTORS:
-                self.targets.failed(target, failure.reason, self._now())
+                told = f"{failure.reason} ({failure.detail})" if failure.detail else failure.reason
+                self.targets.failed(target, told, self._now())
             raise
         except BaseException:
             # the client left, or the exchange's time is over
