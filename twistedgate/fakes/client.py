@@ -64,6 +64,11 @@ class Client:
         self._task: Task | None = None
         self._over: Deferred[None] = Deferred()
 
+    @property
+    def status(self) -> int:
+        """The status of the answer, 0 before there is one."""
+        return 0 if self.answer is None else self.answer.status
+
     def start(self, line: Coroutine[Any, Any, None]) -> None:
         """Begin what the gateway does with the exchange."""
         self._task = Task(line, self._end)
