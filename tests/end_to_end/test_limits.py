@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import select
 from collections.abc import Iterator
 
 import pytest
 
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness.answers import Answer
-from tests.end_to_end.harness.client import Client, get, request
+from tests.end_to_end.harness.client import get, request
 from tests.end_to_end.harness.configuration import GATEWAY, everything_to, ini, listener, route, upstream
 from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.recorder import Recorder
-from tests.end_to_end.harness.waiting import happens
+from tests.end_to_end.harness.waiting import happens, is_readable
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +115,6 @@ def test_an_upstream_without_idle_connections(narrow: Daemon, recorder: Recorder
             happens(recorder.visit("/no-idle", number).link.ended, "the connection is not kept")
 
 
-def is_answered(client: Client) -> bool:
-    """Whether bytes for the client have come."""
-    ready, _, _ = select.select([client.socket], [], [], 0)
-    return bool(ready)
-
-
 def test_past_max_connections_accepting_pauses_and_goes_on(start: Start, own_recorder: Recorder) -> None:
     daemon = start(GATEWAY + "max_connections = 2\n", everything_to(own_recorder.port))
     with daemon.connect() as first, daemon.connect() as second, daemon.connect() as third:
@@ -130,7 +123,7 @@ def test_past_max_connections_accepting_pauses_and_goes_on(start: Start, own_rec
         third.send(get("/waiting"))
         for _ in range(20):
             assert first.get("/within").status == 200
-        assert not is_answered(third)
+        assert not is_readable(third.socket)
         assert own_recorder.visits_to("/waiting") == []
         second.close()
         assert third.answer().status == 200

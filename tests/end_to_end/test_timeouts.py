@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import select
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +13,7 @@ from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.stall import Stall
 from tests.end_to_end.harness.visit import Visit
-from tests.end_to_end.harness.waiting import happens
+from tests.end_to_end.harness.waiting import happens, is_readable
 from tests.end_to_end.test_upgrade import SWITCH, handshake
 
 
@@ -57,7 +56,7 @@ def test_a_head_that_does_not_end(hasty: Daemon) -> None:
 def test_a_head_that_grows_for_ever_is_not_saved_by_its_growing(hasty: Daemon) -> None:
     with Client(hasty.ports["head"]) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: gateway.test\r\nX-Slow: ")
-        while not readable(client, 0.02):
+        while not is_readable(client.socket, 0.02):
             client.send(b"x")
         assert_timed_out(client)
 
@@ -113,7 +112,7 @@ def test_a_body_that_stops(hasty: Daemon, recorder: Recorder) -> None:
 def test_a_body_that_drips(hasty: Daemon, recorder: Recorder) -> None:
     with Client(hasty.ports["rate"]) as client:
         client.send(request("POST", "/drips", "Content-Length: 1000000"))
-        while not readable(client, 0.02):
+        while not is_readable(client.socket, 0.02):
             client.send(b"x")
         assert_timed_out(client)
 
@@ -207,9 +206,3 @@ def test_a_client_that_goes_on_after_a_refusal_is_cut_off(hasty: Daemon) -> None
         client.send(b"not HTTP\r\n\r\n")
         assert client.answer().status == 400
         assert not client.send_while_open([b"x" * 65536] * 1000)
-
-
-def readable(client: Client, seconds: float) -> bool:
-    """Whether something comes for the client within ``seconds``."""
-    ready, _, _ = select.select([client.socket], [], [], seconds)
-    return bool(ready)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import select
 import socket
 import ssl
 import struct
 import termios
 import threading
+
+from tests.end_to_end.harness.waiting import is_readable
 
 
 class Gone(Exception):
@@ -102,7 +103,7 @@ class Link:
             raise Gone
         try:
             if not (isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()):
-                select.select([self.socket], [], [])
+                is_readable(self.socket, None)
         except (OSError, ValueError):  # closed by another thread
             raise Gone from None
         with self._changed:

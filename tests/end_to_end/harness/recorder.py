@@ -7,7 +7,6 @@ run on the connection's own thread, so they wait for events and never for time.
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 import threading
@@ -16,7 +15,7 @@ from types import TracebackType
 
 from tests.end_to_end.harness.link import Gone, Link, shut
 from tests.end_to_end.harness.visit import Unclean, Visit
-from tests.end_to_end.harness.waiting import PATIENCE, until
+from tests.end_to_end.harness.waiting import PATIENCE, is_readable, until
 
 Script = Callable[[Visit], None]
 """Answers one request; its head has been read, its body has not."""
@@ -99,7 +98,7 @@ class Recorder:
 
     def _is_settled(self) -> bool:
         with self.changed:
-            coming, _, _ = select.select([self._listening], [], [], 0)
+            coming = is_readable(self._listening)
             return not coming and not any(link.has_unread() for link in self.links)
 
     def _start(self, work: Callable[[], None]) -> None:
@@ -109,7 +108,7 @@ class Recorder:
 
     def _accept(self) -> None:
         while True:
-            select.select([self._listening], [], [])
+            is_readable(self._listening, None)
             with self.changed:
                 try:
                     connection, _ = self._listening.accept()

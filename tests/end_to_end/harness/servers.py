@@ -37,7 +37,12 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         root {folder}/www;
-        location /gzip/ {{ gzip on; gzip_min_length 1; gzip_proxied any; gzip_types text/plain; alias {folder}/www/; }}
+        location /gzip/ {{
+            alias {folder}/www/;
+            gzip on;
+            gzip_proxied any;
+            gzip_types text/plain;
+        }}
         location /moved {{ return 301 /plain.txt; }}
         location /dav/ {{
             alias {folder}/dav/;

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from pathlib import Path
+
+from tests.end_to_end.harness.waiting import is_writable
 
 QUIET = 1.0
 """Seconds without room in a socket after which its other end counts as stalled.
@@ -31,9 +32,9 @@ class Stall:
         block = bytes(range(256)) * 256
         through.setblocking(False)
         while self.sent < self.total:
-            if not self.has_stalled.is_set() and not _has_room(through, QUIET):
+            if not self.has_stalled.is_set() and not is_writable(through, QUIET):
                 self._note()
-            _has_room(through, None)
+            is_writable(through, None)
             start = self.sent % len(block)
             try:
                 self.sent += through.send(block[start : start + self.total - self.sent])
@@ -59,8 +60,3 @@ def kernel_buffers() -> int:
     for name in ("tcp_rmem", "tcp_wmem"):
         largest += int(Path("/proc/sys/net/ipv4", name).read_text().split()[2])
     return 2 * largest
-
-
-def _has_room(through: socket.socket, seconds: float | None) -> bool:
-    _, room, _ = select.select([], [through], [], seconds)
-    return bool(room)

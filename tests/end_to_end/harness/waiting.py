@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +27,22 @@ def until(look: Callable[[], Found], what: str) -> Found:
             raise TimeoutError(f"waited in vain until {what}")
         pause.wait(0.005)
     return found
+
+
+def is_readable(end: socket.socket, seconds: float | None = 0) -> bool:
+    """Whether something waits in a socket, now or within ``seconds`` (``None``: for ever)."""
+    return _is_ready(end, select.POLLIN, seconds)
+
+
+def is_writable(end: socket.socket, seconds: float | None = 0) -> bool:
+    """Whether a socket takes bytes, now or within ``seconds`` (``None``: for ever)."""
+    return _is_ready(end, select.POLLOUT, seconds)
+
+
+def _is_ready(end: socket.socket, wanted: int, seconds: float | None) -> bool:
+    asked = select.poll()  # select() knows no descriptor past 1023
+    asked.register(end, wanted)
+    return bool(asked.poll(None if seconds is None else seconds * 1000))
 
 
 def happens(event: threading.Event, what: str) -> None:
