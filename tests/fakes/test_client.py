@@ -78,6 +78,7 @@ def test_half_a_body_cuts_the_connection() -> None:
     source.fail()
     assert client.answer is not None
     assert (client.is_cut, client.is_done, client.answer.is_whole) == (True, True, False)
+    assert client.exchange.reason == "truncated"
 
 
 def test_leaving_is_told_to_everybody() -> None:

@@ -105,6 +105,8 @@ class Client:
         self._source = None
         self.exchange.bytes_out = len(answer.body)
         if not is_whole:
+            # in the daemon the upstream's connection says so
+            self.exchange.reason = self.exchange.reason or "truncated"
             self.abort()
 
     def abort(self) -> None:
