@@ -103,7 +103,8 @@ class Listeners:
             config = configs.get(bound.config.name)
             if config is not None and _key(config) == _key(bound.config):
                 kept[config.name] = bound
-            else:
+            elif bound.config.endpoint.port or bound.config.endpoint.path:
+                # an address that anybody may have (port 0) is nobody's under another name
                 free[_key(bound.config)] = bound
         for name, config in configs.items():
             if name not in kept and _key(config) in free:
@@ -121,6 +122,9 @@ class Listeners:
         kept = [bound for _, bound, _ in prepared]
         gone = [bound for bound in self.bound if bound not in kept]
         for config, bound, tls in prepared:
+            if bound.config.name != config.name:
+                self.addresses[config.name] = self.addresses.pop(bound.config.name)
+                _log.info("listener {old} is listener {name} now", old=bound.config.name, name=config.name)
             bound.configure(config, tls)
         self.bound = kept
         for bound in gone:
