@@ -36,7 +36,7 @@ from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
 from twistedgate.http.hops import Forwarder
-from twistedgate.net.descriptors import raise_descriptors
+from twistedgate.net.descriptors import count_descriptors, raise_descriptors
 from twistedgate.net.signals import install_signals
 from twistedgate.net.tls import UpstreamTLS
 from twistedgate.observers.access_log import AccessLog
@@ -55,6 +55,9 @@ _log = Logger()
 LONGEST_SWEEP = 1.0
 SHORTEST_SWEEP = 0.02
 """Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
+
+OWN_DESCRIPTORS = 8
+"""Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
 
 DRAIN_POLL = 0.05
 """Seconds between two looks at whether everything under way has ended."""
@@ -83,7 +86,9 @@ class GatewayService(Service):
         self.opened = time.time()
         self._tls = UpstreamTLS()
         self.upstreams = Upstreams(self._make_surroundings(reactor))
-        self.capacity = Capacity(raise_descriptors(), lambda: self.upstreams.open_count)
+        self.capacity = Capacity(
+            raise_descriptors(), count_descriptors() + OWN_DESCRIPTORS, lambda: self.upstreams.open_count
+        )
         self.listeners = Listeners(reactor, self._make_listener)
         self.access_log = self._make_access_log(reactor, configuration)
         self._reactor = reactor

@@ -16,6 +16,12 @@ from twisted.logger import Logger
 DESCRIPTORS_USED = 0.9
 """The share of the descriptors that connections may take; the rest is for logs, probes, names and the operator."""
 
+FEWEST = 4
+"""Connections that are always allowed: a gateway that accepts nothing is of no use."""
+
+BATCH = 16
+"""Connections accepted in one turn at most: no crowd keeps those that are served waiting."""
+
 _log = Logger()
 
 
@@ -32,9 +38,12 @@ class Accepting(Protocol):
 class Capacity:
     """The connections of all listeners of one process."""
 
-    def __init__(self, descriptors: int, upstream_connections: Callable[[], int]) -> None:
-        """``descriptors`` is the limit of the process; ``upstream_connections`` counts those to targets."""
-        self._most = int(descriptors * DESCRIPTORS_USED)
+    def __init__(self, descriptors: int, in_use: int, upstream_connections: Callable[[], int]) -> None:
+        """``descriptors`` is the limit of the process, ``in_use`` what it needs besides connections.
+
+        ``upstream_connections`` counts the connections to targets.
+        """
+        self._most = max(int(descriptors * DESCRIPTORS_USED) - in_use, FEWEST)
         self._upstream_connections = upstream_connections
         self._listeners: list[Accepting] = []
         self._by_address: Counter[str] = Counter()
@@ -78,12 +87,14 @@ class Capacity:
         if self.is_paused:
             self.check()
 
+    def room(self) -> int:
+        """Return how many more connections may be accepted now, in one turn."""
+        by_descriptors = self._most - self.open_count - self._upstream_connections()
+        return min(BATCH, self.max_connections - self.open_count, by_descriptors)
+
     def check(self) -> None:
         """Pause or resume accepting."""
-        is_full = (
-            self.open_count >= self.max_connections
-            or self.open_count + self._upstream_connections() >= self._most
-        )
+        is_full = self.room() <= 0
         if is_full == self.is_paused:
             return
         self.is_paused = is_full

@@ -110,6 +110,7 @@ class Listener(Factory):
             factory = TLSMemoryBIOFactory(self._tls, False, self)
             factory.noisy = False
         self._binding = bind(reactor, self.config, factory)
+        self._binding.port_object.room = self._capacity.room
         self._capacity.add(self)
         return self._binding.address
 

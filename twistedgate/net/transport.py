@@ -8,6 +8,7 @@ wrong with the socket.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import main, tcp
@@ -98,13 +99,15 @@ class EagerClient(_Eager, tcp.Client):
 
 
 class EagerPort(tcp.Port):
-    """A listening socket whose connections are eager."""
+    """A listening socket whose connections are eager, and that accepts no more at a time than there is room for."""
 
     transport = EagerServer
+    room: Callable[[], int] = staticmethod(lambda: 1)
+    """How many connections may be accepted in this turn."""
 
     def doRead(self) -> None:
-        """Accept one connection: Twisted accepts a hundred before it sees that accepting has paused."""
-        self.numberAccepts = 1
+        """Accept a batch: Twisted's own hundred would not see that accepting has paused."""
+        self.numberAccepts = max(self.room(), 1)
         super().doRead()
 
 
