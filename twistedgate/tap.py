@@ -1,13 +1,14 @@
 """``twistd twistedgate``: options, and the service that they make.
 
-The first statement of ``Options.__init__`` installs the reactor, unless one is there, and imports what is needed for
-more than ``--help`` only then: a library that imports the global reactor would install Twisted's own in silence.
+The first statement of ``Options.__init__`` installs the reactor, unless one is there, and what more than
+``--help`` needs is imported only then: a library that imports the global reactor would install Twisted's own
+in silence.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.logger import Logger
 from twisted.python import usage
@@ -34,10 +35,10 @@ class Options(usage.Options):
     synopsis = "[--config FILE] [--check]"
     longdesc = "An API gateway and HTTP proxy, configured by one INI file."
 
-    optParameters = [
+    optParameters: ClassVar = [
         ["config", "c", None, "The configuration; etc/twistedgate.ini or /etc/twistedgate/twistedgate.ini."]
     ]
-    optFlags = [["check", "t", "Check the configuration, print a summary, and end."]]
+    optFlags: ClassVar = [["check", "t", "Check the configuration, print a summary, and end."]]
 
     def __init__(self) -> None:
         self.reactor_name = install_reactor()
@@ -57,7 +58,7 @@ class Options(usage.Options):
             self.path = self["config"] or default_path()
             self.configuration = self.units.load(self.path)
         except ConfigurationErrors as errors:
-            print(errors, file=sys.stderr)
+            sys.stderr.write(f"{errors}\n")
             raise SystemExit(1) from None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -101,5 +101,5 @@ def _target(upstream: Upstream, verdict: Verdict, now: float) -> Mapping[str, ob
 
 
 def _when(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,12 +1,12 @@
 """One connection to a target: one exchange at a time, its request out, its answer in.
 
 Rules
-- A request is one write where its body is here already.  The answer's head wakes the line; a body that came with it
-  is given as ``bytes``, a longer one as a source with back-pressure.
-- The connection is lent again only after an answer that was complete, kept alive, followed by nothing, and given to a
-  request that was sent to its end (RFC 9112 sections 9.3 and 11.1); otherwise it is closed.
-- What an upstream does wrong before its head is out is a failure of that reason; after it, the client's connection
-  is cut by whoever takes the body.
+- A request is one write where its body is here already.  The answer's head wakes the line; a body that came
+  with it is given as ``bytes``, a longer one as a source with back-pressure.
+- The connection is lent again only after an answer that was complete, kept alive, followed by nothing, and
+  given to a request that was sent to its end (RFC 9112 sections 9.3 and 11.1); otherwise it is closed.
+- What an upstream does wrong before its head is out is a failure of that reason; after it, the client's
+  connection is cut by whoever takes the body.
 
 Raw callbacks live here; what waits for them is in ``upstream``.
 """

@@ -1,9 +1,9 @@
 """Lends upstream connections: kept-alive ones, the last one used first, or new ones.
 
 Rules
-- An unsafe request gets no connection that has been idle for 2 s or more: the target may be closing it just now.
-- ``keepalive`` bounds the idle connections of all targets together; each is kept for ``keepalive_timeout``, or for less
-  if the target says so.
+- An unsafe request gets no connection that has been idle for 2 s or more: the target may be closing it now.
+- ``keepalive`` bounds the idle connections of all targets together; each is kept for ``keepalive_timeout``,
+  or for less if the target says so.
 - A connection that cannot be made within ``connect_timeout``, TLS included, is a failure of that name.
 """
 

@@ -1,7 +1,7 @@
 """The two bodies of an exchange as the target's side sees them: one that goes, one that comes.
 
-A piece that comes is a piece that goes.  What comes before somebody takes it is held, and reading pauses: one read at
-the most.
+A piece that comes is a piece that goes.  What comes before somebody takes it is held, and reading pauses: one
+read at the most.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from twistedgate.exchange import Exchange
 class Target:
     """An address that requests are sent to.
 
-    ``name`` is ``HOST:PORT`` of the address itself; ``config`` is what the configuration says of it, whose host may be
-    a name with several addresses.  Counts belong to the target, so they outlive a reload.
+    ``name`` is ``HOST:PORT`` of the address itself; ``config`` is what the configuration says of it, and its
+    host may be a name with several addresses.  Counts belong to the target, so they outlive a reload.
     """
 
     __slots__ = (

@@ -1,7 +1,7 @@
 """The targets of one upstream: found by name, checked, judged, and handed to the balancer.
 
-Names are watched by the resolver, each address is a target; the judge decides which may be picked, and every change of
-its mind is one log line.
+Names are watched by the resolver, each address is a target; the judge decides which may be picked, and every
+change of its mind is one log line.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Targets:
     """Who can be picked, and what is known of them."""
 
     def __init__(self, config: UpstreamConfig, surroundings: Surroundings, previous: Targets | None) -> None:
-        """``previous`` are the targets of this upstream before a reload: those that stay keep their counts."""
+        """``previous`` are the upstream's targets before a reload; those that stay keep their counts."""
         self._config = config
         self._surroundings = surroundings
         self._previous = {} if previous is None else dict(previous.by_name)

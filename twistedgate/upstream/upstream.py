@@ -35,7 +35,7 @@ class Upstream:
     def __init__(
         self, config: UpstreamConfig, surroundings: Surroundings, previous: Upstream | None = None
     ) -> None:
-        """``previous`` is the upstream of the same name before a reload: what is under way there still counts."""
+        """``previous`` is the upstream of that name before a reload: what is under way there still counts."""
         self.name = config.name
         self.config = config
         self.requests: int = 0 if previous is None else previous.requests
