@@ -1,8 +1,8 @@
 """From a configuration to a running gateway: start, reload, drain, stop, in written order.
 
-A reload is prepared aside (parsed, compiled, new addresses bound) and then swapped in by assignments that cannot fail;
-whatever is wrong leaves everything as it was.  A stop says so to whoever asks for readiness, waits ``drain_delay``,
-stops accepting, lets what is under way end within ``drain_timeout``, and only then closes.
+A reload is prepared aside (parsed, compiled, new addresses bound) and then swapped in by assignments that
+cannot fail; whatever is wrong leaves everything as it was.  A stop says so to whoever asks for readiness, waits
+``drain_delay``, stops accepting, lets what is under way end within ``drain_timeout``, and only then closes.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class GatewayService(Service):
             random.random,
             Resolver(reactor, SystemLookup(reactor)),
             Probing(reactor, now, random.random, HTTPProbe(reactor)),
-            lambda upstream, target: self._tls.creator(upstream, target),
+            self._tls.creator,
         )
 
     @staticmethod
@@ -135,7 +135,7 @@ class GatewayService(Service):
         try:
             self._first = self._prepare(self.configuration)
         except CannotListen as error:
-            print(error, file=sys.stderr)
+            sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from None
 
     def startService(self) -> None:
@@ -199,6 +199,8 @@ class GatewayService(Service):
         """Swap a prepared configuration in."""
         configuration = prepared.configuration
         self.configuration = configuration
+        # made anew: a reload may ask for other proofs of an upstream, or bring another authority in the same file
+        self._tls = UpstreamTLS()
         self.upstreams.commit(prepared.upstreams)
         self.gates.commit(configuration)
         self._serving.gateway = prepared.gateway
@@ -244,7 +246,7 @@ class GatewayService(Service):
         except CannotListen as error:
             _log.error("reload refused: {error}; the configuration stays as it was", error=error)
             return
-        except Exception:
+        except Exception:  # noqa: BLE001 -- a third party's policy may raise anything where it is made
             _log.failure("reload refused: a policy could not be made; the configuration stays as it was")
             return
         self._commit(prepared)
