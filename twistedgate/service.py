@@ -1,8 +1,9 @@
 """From a configuration to a running gateway: start, reload, drain, stop, in written order.
 
 A reload is prepared aside (parsed, compiled, new addresses bound) and then swapped in by assignments that
-cannot fail; whatever is wrong leaves everything as it was.  A stop says so to whoever asks for readiness, waits
-``drain_delay``, stops accepting, lets what is under way end within ``drain_timeout``, and only then closes.
+cannot fail; whatever is wrong leaves everything as it was.  A stop says so to whoever asks for readiness,
+waits ``drain_delay``, stops accepting, lets what is under way end within ``drain_timeout``, and only then
+closes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.assembly import Assembler, Gates
 from twistedgate.config.errors import ConfigurationErrors
-from twistedgate.config.model import Configuration, ListenerConfig
+from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.downstream.capacity import Capacity
 from twistedgate.downstream.hosting import Serving
 from twistedgate.downstream.listener import Listener, RequestIds
@@ -38,7 +39,7 @@ from twistedgate.gateway import Gateway
 from twistedgate.http.hops import Forwarder
 from twistedgate.net.descriptors import count_descriptors, raise_descriptors
 from twistedgate.net.signals import install_signals
-from twistedgate.net.tls import UpstreamTLS
+from twistedgate.net.tls import ClientTLS, UpstreamTLS
 from twistedgate.observers.access_log import AccessLog
 from twistedgate.units import Units
 from twistedgate.upstream.lookup import SystemLookup
@@ -112,8 +113,12 @@ class GatewayService(Service):
             random.random,
             Resolver(reactor, SystemLookup(reactor)),
             Probing(reactor, now, random.random, HTTPProbe(reactor)),
-            self._tls.creator,
+            self._tls_of,
         )
+
+    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
+        """Return the TLS of a target by the configuration of now."""
+        return self._tls.creator(upstream, target)
 
     @staticmethod
     def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
@@ -199,7 +204,7 @@ class GatewayService(Service):
         """Swap a prepared configuration in."""
         configuration = prepared.configuration
         self.configuration = configuration
-        # made anew: a reload may ask for other proofs of an upstream, or bring another authority in the same file
+        # made anew: a reload may ask for other proofs, or bring another authority in the same file
         self._tls = UpstreamTLS()
         self.upstreams.commit(prepared.upstreams)
         self.gates.commit(configuration)
