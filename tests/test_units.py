@@ -25,6 +25,9 @@ class CallQuota(Policy):
         name: str
         calls: int = option(count, "10", "How many.")
 
+class WholeBody(CallQuota):
+    needs_request_body = True
+
 class NoConfig(Policy):
     pass
 
@@ -114,3 +117,21 @@ def test_routes_that_can_never_answer_are_errors(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationErrors, match=r"a\.ini:8: \[route:b\] path: can never answer"):
         Units().load(str(file), {})
+
+
+@pytest.mark.parametrize("where", ["gateway", "route:a"])
+def test_a_body_that_a_policy_holds_must_have_a_bound(module: str, tmp_path: Path, where: str) -> None:
+    file = tmp_path / "a.ini"
+    sections = {"gateway": "", "route:a": "path = /a\nmax_body = 0\nrespond = 200\n"}
+    sections[where] += "policies = whole-body:w\n"
+    file.write_text(
+        "[listener:a]\nendpoint = tcp:0\n[route:a]\n"
+        + f"{sections['route:a']}[whole-body:w]\n[gateway]\n{sections['gateway']}"
+    )
+    units = Units([Marker("whole-body", module)])
+    with pytest.raises(
+        ConfigurationErrors, match=r"a\.ini:5: \[route:a\] max_body: is no limit, and whole-body:w"
+    ):
+        units.load(str(file), {})
+    file.write_text(file.read_text().replace("max_body = 0", "max_body = 1k"))
+    assert units.load(str(file), {}).routes["a"].max_body == 1024
