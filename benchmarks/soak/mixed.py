@@ -78,7 +78,8 @@ async def play(folder: Path, scale: float) -> Findings:
         findings.expect(tally.failed == 0, tally.complaint())
     findings.note("requests", sum(tally.total for tally in tallies))
     findings.note("refused", dict(sorted(refused.statuses.items())))
-    findings.note("resident", f"{mebibytes(quarter)} after a quarter, {mebibytes(resident[-1])} at the end")
+    shown = [resident[n * (len(resident) - 1) // 7] for n in range(8)]
+    findings.note("resident over time", " ".join(map(mebibytes, shown)))
     return findings
 
 

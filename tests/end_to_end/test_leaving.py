@@ -8,7 +8,6 @@ import pytest
 
 from tests.end_to_end.harness.client import Client, get, request
 from tests.end_to_end.harness.daemon import Daemon
-from tests.end_to_end.harness.link import shut
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.stall import Stall
 from tests.end_to_end.harness.visit import Visit
@@ -124,23 +123,17 @@ def test_a_client_that_leaves_while_its_upload_is_held_up(gateway: Daemon, recor
     with gateway.connect() as client:
         client.send(request("POST", path, f"Content-Length: {stall.total}"))
         happens(seen, "the request is at the upstream")
-        sending = threading.Thread(target=_send_until_gone, args=[stall, client])
+        sending = threading.Thread(target=stall.send, args=[client.socket])
         sending.start()
         happens(stall.has_stalled, "the client is held up")
-        shut(client.socket)
+        stall.gives_up.set()
         sending.join()
+        client.reset()
     try:
         gateway.wait_until_idle()
     finally:
         read.set()
     assert_cut(gateway, recorder, path)
-
-
-def _send_until_gone(stall: Stall, client: Client) -> None:
-    try:
-        stall.send(client.socket)
-    except (OSError, ValueError):
-        stall.has_stalled.set()
 
 
 def test_a_client_that_leaves_with_requests_waiting_behind(gateway: Daemon, recorder: Recorder) -> None:

@@ -144,6 +144,33 @@ def test_a_new_certificate_is_shown_after_a_reload(
         assert client.get("/tls/kept").status == 200
 
 
+def test_a_reload_may_ask_for_proof(
+    start: Start, tmp_path: Path, identity: Identity, secure_recorder: Recorder
+) -> None:
+    def text(**options: str) -> str:
+        target = f"https://localhost:{secure_recorder.port}"
+        return ini(section("upstream:main", targets=target, retries=0, **options), route("main", "*"))
+
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes(Path(new_identity(tmp_path).authority).read_bytes())
+    daemon = start(text(tls_verify="no"))
+    with daemon.connect() as client:
+        assert client.get("/unchecked").status == 200
+        reload(daemon, text(tls_ca=str(authority)))
+        assert client.get("/unproved").status == 502
+        authority.write_bytes(Path(identity.authority).read_bytes())
+        reload(daemon, text(tls_ca=str(authority)))
+        assert client.get("/proved").status == 200
+    assert secure_recorder.visits_to("/unproved") == []
+
+
+def reload(daemon: Daemon, text: str) -> None:
+    """Give the daemon another configuration, and wait until it is in use."""
+    mark = daemon.mark()
+    daemon.reload(text)
+    daemon.wait_for_log("reloaded", mark)
+
+
 def trusts(port: int, identity: Identity) -> bool:
     """Whether the port shows the certificate of ``identity``."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from twistedgate.config.model import ListenerConfig
@@ -31,15 +32,11 @@ class Host(Protocol):
     limits: HeadLimits
     serving: Serving
     is_draining: bool
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-
-    def make_request_id(self) -> str:
-        """A new id."""
-
-    def date(self) -> bytes:
-        """The value of a Date header."""
+    now: Callable[[], float]
+    """Monotonic seconds."""
+    make_request_id: Callable[[], str]
+    date: Callable[[], bytes]
+    """The value of a Date header."""
 
     def closed(self, connection: object) -> None:
         """The connection is gone."""

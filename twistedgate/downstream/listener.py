@@ -74,26 +74,16 @@ class Listener(Factory):
         self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
         self.is_draining = False
         self.connections: set[Connection] = set()
-        self._request_ids = request_ids
-        self._calendar = Calendar(time.time)
+        # bound once: each is called for every request
+        self.now: Callable[[], float] = time.monotonic
+        self.make_request_id: Callable[[], str] = request_ids.make
+        self.date: Callable[[], bytes] = Calendar(time.time).date
         self._capacity = capacity
         self._binding: Binding | None = None
         self._tls: CurrentTLS | None = None
 
     def __repr__(self) -> str:
         return f"<Listener {self.config.name} connections={len(self.connections)}>"
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return time.monotonic()
-
-    def make_request_id(self) -> str:
-        """Return an id for the next request."""
-        return self._request_ids.make()
-
-    def date(self) -> bytes:
-        """Return the value of a Date header."""
-        return self._calendar.date()
 
     def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
         """Take new options; ``tls`` makes the TLS of new connections, ``None`` for plain TCP."""

@@ -28,12 +28,13 @@ def field(name: bytes, value: bytes) -> Field:
 class Headers:
     """An ordered list of fields, searched by lower-cased name, that remembers how it is written."""
 
-    __slots__ = ("_fields", "_lines")
+    __slots__ = ("_fields", "known_lines")
 
     def __init__(self, fields: Sequence[Field] = (), lines: bytes | None = None) -> None:
         """``fields`` are checked already; ``lines`` is how they are written, where that is known."""
         self._fields: tuple[Field, ...] = tuple(fields)
-        self._lines = lines
+        self.known_lines = lines
+        """How the fields are written, ``None`` until somebody asks; see ``lines``."""
 
     @classmethod
     def of(cls, *pairs: tuple[bytes, bytes]) -> Headers:
@@ -48,14 +49,14 @@ class Headers:
     @fields.setter
     def fields(self, fields: Sequence[Field]) -> None:
         self._fields = tuple(fields)
-        self._lines = None
+        self.known_lines = None
 
     @property
     def lines(self) -> bytes:
         """The fields as they stand in a head, each line with its CRLF."""
-        lines = self._lines
+        lines = self.known_lines
         if lines is None:
-            lines = self._lines = write_lines(self._fields)
+            lines = self.known_lines = write_lines(self._fields)
         return lines
 
     def get(self, key: bytes) -> bytes | None:
@@ -80,8 +81,8 @@ class Headers:
     def extend(self, fields: tuple[Field, ...], lines: bytes) -> None:
         """Append checked fields of which it is known how they are written."""
         self._fields += fields
-        if self._lines is not None:
-            self._lines += lines
+        if self.known_lines is not None:
+            self.known_lines += lines
 
     def set(self, name: bytes, value: bytes) -> None:
         """Put one field in the place of the first of that name (or last); the others go."""
@@ -114,7 +115,7 @@ class Headers:
 
     def copy(self) -> Headers:
         """Return an independent list of the same fields."""
-        return Headers(self._fields, self._lines)
+        return Headers(self._fields, self.known_lines)
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._fields)

@@ -205,7 +205,11 @@ class UpstreamConnection(Speaking):
             return
         self._keep_alive = framing.keep_alive
         self.keep_alive_timeout = framing.keep_alive_timeout
-        if response.length:
+        if 0 < response.length <= len(rest):
+            # all of the body came with its head
+            response.body = rest[: response.length]
+            rest = rest[response.length :]
+        elif response.length:
             reader = make_reader(response.length, 502, self._terms.max_trailers)
             piece = reader.receive(rest) if rest else b""
             if not reader.is_complete or reader.trailers is not None:

@@ -21,11 +21,14 @@ def head(line: bytes, headers: Headers, length: int, extra: bytes = b"") -> byte
 
     ``length`` is 0 or more for Content-Length, ``CHUNKED``, or anything else for no framing at all.
     """
+    lines = headers.known_lines
+    if lines is None:
+        lines = headers.lines
     if length >= 0:
-        return b"%b%bContent-Length: %d\r\n%b\r\n" % (line, headers.lines, length, extra)
+        return b"%b%bContent-Length: %d\r\n%b\r\n" % (line, lines, length, extra)
     if length == CHUNKED:
-        return b"%b%bTransfer-Encoding: chunked\r\n%b\r\n" % (line, headers.lines, extra)
-    return b"%b%b%b\r\n" % (line, headers.lines, extra)
+        return b"%b%bTransfer-Encoding: chunked\r\n%b\r\n" % (line, lines, extra)
+    return b"%b%b%b\r\n" % (line, lines, extra)
 
 
 def chunk(piece: bytes) -> bytes:

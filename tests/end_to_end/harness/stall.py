@@ -26,15 +26,16 @@ class Stall:
         self.sent = 0
         self.sent_before_stall = 0
         self.has_stalled = threading.Event()
+        self.gives_up = threading.Event()
 
     def send(self, through: socket.socket) -> None:
-        """Send everything, whoever waits; raises ``OSError`` if the other side leaves."""
+        """Send everything unless it ``gives_up``; raises ``OSError`` if the other side leaves."""
         block = bytes(range(256)) * 256
         through.setblocking(False)
-        while self.sent < self.total:
-            if not self.has_stalled.is_set() and not is_writable(through, QUIET):
+        while self.sent < self.total and not self.gives_up.is_set():
+            if not is_writable(through, QUIET):
                 self._note()
-            is_writable(through, None)
+                continue
             start = self.sent % len(block)
             try:
                 self.sent += through.send(block[start : start + self.total - self.sent])
