@@ -126,7 +126,7 @@ def test_a_body_that_a_policy_holds_must_have_a_bound(module: str, tmp_path: Pat
     sections[where] += "policies = whole-body:w\n"
     file.write_text(
         "[listener:a]\nendpoint = tcp:0\n[route:a]\n"
-        + f"{sections['route:a']}[whole-body:w]\n[gateway]\n{sections['gateway']}"
+        f"{sections['route:a']}[whole-body:w]\n[gateway]\n{sections['gateway']}"
     )
     units = Units([Marker("whole-body", module)])
     with pytest.raises(
