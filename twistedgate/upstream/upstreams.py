@@ -38,16 +38,15 @@ class Upstreams:
 
     def commit(self, prepared: dict[str, Upstream]) -> None:
         """Use the prepared upstreams from now on; this cannot fail."""
-        for name, present in self.upstreams.items():
-            if prepared.get(name) is not present:
-                present.retire()
-                self._leaving.append(present)
-        started = [
-            upstream for name, upstream in prepared.items() if self.upstreams.get(name) is not upstream
-        ]
-        self.upstreams = dict(prepared)
-        for upstream in started:
-            upstream.start()
+        before, self.upstreams = self.upstreams, dict(prepared)
+        # the new ones first: names that the old ones still watch are known to them at once
+        for name, upstream in prepared.items():
+            if before.get(name) is not upstream:
+                upstream.start()
+        for name, upstream in before.items():
+            if prepared.get(name) is not upstream:
+                upstream.retire()
+                self._leaving.append(upstream)
 
     def sweep(self, now: float) -> None:
         """End what is past its deadline, and forget what has nothing under way."""
