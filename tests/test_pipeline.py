@@ -184,12 +184,16 @@ def test_what_a_policy_sets_is_on_refusals_too() -> None:
     assert json.loads(answer.body)["reason"] == "no"
 
 
-def test_an_answer_of_the_actions_failure_is_dressed_too() -> None:
+@pytest.mark.parametrize(
+    "failure", [UpstreamFailure(502, "reset", "detail"), Refusal(502, "reset", "detail")]
+)
+def test_the_answer_to_the_actions_failure_is_dressed_and_everybody_finishes(failure: Exception) -> None:
     diary: Diary = []
-    line = Line(diary, *recordings(diary, "a"))
-    line.action.answers = [UpstreamFailure(502, "reset", "detail")]
+    line = Line(diary, *recordings(diary, "ab"))
+    line.action.answers = [failure]
     assert line.serve().status == 502
-    assert "a dresses 502" in diary
+    assert diary[3:5] == ["b dresses 502", "a dresses 502"]
+    assert finished(diary) == "ab"
 
 
 # policies that wait
