@@ -74,7 +74,7 @@ LONGEST_MODULE = 400
 LONGEST_FUNCTION = 40
 
 WITHOUT_A_MODULE = {"test_architecture.py", "test_packaging.py", "wire/test_fuzz.py"}
-"""Tests of the project or a package as a whole; those of ``end_to_end``, ``benchmarks`` and ``docs`` are too."""
+"""Tests of the project or a package as a whole; those of ``end_to_end``, ``benchmarks``, ``docs`` are too."""
 
 
 class Module:
