@@ -29,8 +29,6 @@ class View:
     def unready_reasons(self) -> list[str]:
         """Return a sentence for each reason to send requests elsewhere."""
         service = self._service
-        if service.is_draining:
-            return ["the gateway is shutting down"]
         reasons = [] if service.is_accepting else ["the targets are being looked up"]
         used = {route.upstream for route in service.configuration.routes.values() if route.upstream}
         for name, upstream in service.upstreams.upstreams.items():

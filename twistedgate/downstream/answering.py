@@ -14,9 +14,9 @@ from twistedgate.errors import ClientGone
 from twistedgate.exchange import Exchange
 from twistedgate.http.hops import Peer
 from twistedgate.http.message import CHUNKED, Response
-from twistedgate.net.speaking import Speaking
+from twistedgate.net.speaking import NEVER, Speaking
 from twistedgate.net.task import Signal, Task
-from twistedgate.net.transport import can_half_close, queued
+from twistedgate.net.transport import can_half_close, lowest, queued
 from twistedgate.net.tunnel import Tunnel
 from twistedgate.wire import serialise
 
@@ -45,6 +45,10 @@ class Answering(Speaking):
         self._is_lost = False
         self._discarded: int | None = None
         """Bytes that were thrown away; ``None`` as long as what comes is read as HTTP."""
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        raise NotImplementedError
 
     def resume_reading(self) -> None:
         """Read on."""
@@ -84,6 +88,7 @@ class Answering(Speaking):
         self._outgoing = outgoing
         outgoing.start()
         if self._is_clogged:
+            # attaching has made the source deliver
             outgoing.pause()
         is_whole = await outgoing.ended
         self._outgoing = None
@@ -98,8 +103,8 @@ class Answering(Speaking):
         self.deadline = tunnel.last_byte + self._host.config.idle_timeout
         ended: Signal[None] = Signal()
         assert isinstance(response.body, bytes)
-        tunnel.open(head, response.body, waiting, lambda: ended.set(None))
         self.resume_reading()
+        tunnel.open(head, response.body, waiting, lambda: ended.set(None))
         try:
             await ended
         finally:
@@ -128,35 +133,55 @@ class Answering(Speaking):
     def _end(self) -> None:
         """Close after the answer; what the client still sends is thrown away first, within bounds."""
         is_clean = self._body is None and not self._waiting and self._discarded is None
-        self._discarded = 0
         self._body = None
         self._waiting = b""
-        self.deadline = self._host.now() + LINGER_SECONDS
         if is_clean or not can_half_close(self.transport):
+            # TLS reads on until the other side says that it is done
+            self.resume_reading()
             self._close()
             return
+        self._discarded = 0
+        self.deadline = self._host.now() + LINGER_SECONDS
         self.transport.unregisterProducer()
         self.transport.loseWriteConnection()
         self.resume_reading()
 
     def _discard(self, piece: bytes) -> None:
-        """Throw away what comes after the last answer."""
+        """Throw away what comes after the last answer, or instead of a body that was refused."""
         self._discarded = (self._discarded or 0) + len(piece)
-        if self._discarded <= LINGER_BYTES or self._exchange is not None:
+        if self._discarded <= LINGER_BYTES:
             return
-        if queued(self.transport):
-            self.transport.abortConnection()
+        if self._exchange is not None:
+            self.pause_reading()
         else:
-            self._close()
+            self._hang_up()
+
+    def _let_go(self, now: float) -> None:
+        """The time to linger is over."""
+        if queued(self.transport):
+            # it still takes its answer; whether too slowly is judged by ``send_timeout``
+            self.deadline = now + LINGER_SECONDS
+        else:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Read no more, and close when all is sent, whether or not the other side of TLS agrees."""
+        lowest(self.transport).loseConnection()
 
     def _close(self) -> None:
+        """Close after what was written; what still comes is not read as HTTP."""
         if not self._is_lost:
+            self._discarded = self._discarded or 0
+            self.deadline = self._host.now() + LINGER_SECONDS
             self.close_after_writing()
 
     def abort(self) -> None:
         """Cut the connection: what was sent must not be taken for whole."""
-        self._leave()
         if not self._is_lost:
+            # nothing that waits is begun any more
+            self._is_lost = True
+            self.deadline = NEVER
+            self._leave()
             self.transport.abortConnection()
 
     def _leave(self) -> None:
@@ -167,5 +192,6 @@ class Answering(Speaking):
             outgoing.abandon()
         if body is not None:
             body.fail()
-        if self._task is not None:
-            self._task.throw(ClientGone())
+        task, self._task = self._task, None
+        if task is not None:
+            task.throw(ClientGone())

@@ -1,13 +1,14 @@
 """One connection of a client: requests in, one exchange at a time, answers out in order.
 
 Rules
-- One exchange is under way; what the same read held behind it waits, bounded by that read, while reading pauses.
-- After a refusal for form nothing more is read as HTTP: the answer, ``Connection: close``, a bounded drain, the end
-  (RFC 9112 sections 9.6 and 11.2).
-- A client that closes its side while an exchange is under way is gone, and the exchange is cut; in a tunnel a
-  half-close is a half-close.
-- Where half an answer is out and the rest will not come, the connection is aborted, so that nobody takes half for
-  whole.
+- One exchange is under way; what the same read held behind it waits, bounded by that read, while reading
+  pauses.
+- After a refusal for form nothing more is read as HTTP: the answer, ``Connection: close``, a bounded drain,
+  the end (RFC 9112 sections 9.6 and 11.2).
+- A client that closes its side while an exchange is under way is gone, and the exchange is cut; in a tunnel
+  a half-close is a half-close.
+- Where half an answer is out and the rest will not come, the connection is aborted, so that nobody takes
+  half for whole.
 
 Raw callbacks live here; everything that waits above them is the line's ``async def``.
 """
@@ -107,6 +108,8 @@ class Connection(Answering):
         elif self._outgoing is not None:
             self._outgoing.resume()
         elif self._exchange is None and self._discarded is None:
+            # it is idle only since it has its answer
+            self._finished = self._host.now()
             self._go_on()
 
     # requests
@@ -153,7 +156,6 @@ class Connection(Answering):
         self._exchange = exchange
         self._is_fresh = False
         self.deadline = NEVER
-        rest = self._codec.rest
         try:
             caller = host.serving.forwarder.dress(
                 request, self._codec.claims, self._introduction, exchange.request_id
@@ -164,46 +166,49 @@ class Connection(Answering):
                 exchange.request_id = caller.request_id
             if not request.is_http10:
                 exchange.interim = self._send_interim
+            if request.upgrade is not None and host.is_draining:
+                raise Refusal(503, "draining")
             if request.length:
-                rest = self._begin_body(exchange, rest, now)
+                self._begin_body(exchange, now)
+            elif self._codec.rest:
+                self._wait_with(self._codec.rest)
         except Refusal as refusal:
             self._refuse(exchange, refusal)
             return
-        if rest:
-            self._waiting = rest
-            self.pause_reading()
         task = self._task = Task(host.serving.gateway.serve(exchange, self), self._ended)
         task.step()
 
-    def _begin_body(self, exchange: Exchange, rest: bytes, now: float) -> bytes:
-        """Make the body of the request, give it what is here, and return what came behind it."""
+    def _begin_body(self, exchange: Exchange, now: float) -> None:
+        """Make the body of the request, and give it what is here."""
         limits = self._host.limits
         reader = make_reader(exchange.request.length, 400, (limits.max_head, limits.max_headers))
-        body = self._body = IncomingBody(self, exchange, reader)
-        exchange.request.body = body
-        if rest:
-            body.receive(rest)
-        if body.is_complete:
-            self._body = None
-            return body.rest
+        body = self._body = exchange.request.body = IncomingBody(self, exchange, reader)
         self._pace.begin(now)
         self.deadline = now + self._host.config.body_timeout
-        return b""
+        if self._is_paused:
+            # it came behind another request
+            self.resume_reading()
+        if self._codec.rest:
+            body.receive(self._codec.rest)
 
     def _receive_body(self, body: IncomingBody, piece: bytes) -> None:
         self.deadline = self._host.now() + self._host.config.body_timeout
         try:
             body.receive(piece)
         except Refusal as refusal:
-            self._discarded = 0
-            self._interrupt(refusal)
-            return
-        if body.is_complete and self._body is body:
-            self._body = None
-            self.deadline = NEVER
-            if body.rest:
-                self._waiting = body.rest
-                self.pause_reading()
+            self._give_up_body(refusal)
+
+    def body_ended(self, rest: bytes) -> None:
+        """The body of the request is here; ``rest`` came behind it."""
+        self._body = None
+        self.deadline = NEVER
+        if rest:
+            self._wait_with(rest)
+
+    def _wait_with(self, rest: bytes) -> None:
+        """Keep what came behind a request until that is answered."""
+        self._waiting = rest
+        self.pause_reading()
 
     def pause_reading(self) -> None:
         """Read no more from the client for now."""
@@ -240,12 +245,15 @@ class Connection(Answering):
 
     def _ended(self) -> None:
         """The exchange is over: go on with the next request, or end the connection."""
-        if self._exchange is not None:
-            self._finished = self._exchange.finished
-            self._exchange = None
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            self._finished = exchange.finished
+            if exchange.request is not None and exchange.request.length:
+                # the body knows its exchange: a cycle that nobody needs any more
+                exchange.request.body = b""
         self._task = None
         self._outgoing = None
-        if self._is_lost or self._tunnel is not None:
+        if self._is_lost:
             return
         if not self._keeps_alive:
             self._end()
@@ -277,7 +285,7 @@ class Connection(Answering):
             if timeout is not None and now - exchange.started >= timeout:
                 self._interrupt(Refusal(504, "timeout"))
             elif self._body is not None and self._pace.is_slow(exchange.bytes_in, now, self._host.config):
-                self._time_out_body()
+                self._give_up_body(Refusal(408, "request-timeout", closes=True))
         size = queued(self.transport)
         if size and self._pace.is_stalled(written(self.transport), now, self._host.config.send_timeout):
             self.abort()
@@ -287,7 +295,7 @@ class Connection(Answering):
     def _expire(self, now: float) -> None:
         self.deadline = NEVER
         if self._discarded is not None:
-            self.transport.abortConnection()
+            self._let_go(now)
         elif self._tunnel is not None:
             quiet_until = self._tunnel.last_byte + self._host.config.idle_timeout
             if quiet_until <= now:
@@ -295,17 +303,21 @@ class Connection(Answering):
             else:
                 self.deadline = quiet_until
         elif self._body is not None:
-            self._time_out_body()
+            self._give_up_body(Refusal(408, "request-timeout", closes=True))
         elif self._exchange is None and self._is_fresh:
             self._refuse(None, Refusal(408, "request-timeout"))
         elif self._exchange is None:
             self._close()
 
-    def _time_out_body(self) -> None:
+    def _give_up_body(self, refusal: Refusal) -> None:
+        """Refuse the exchange that is under way; the rest of its body is thrown away."""
         self._discarded = 0
-        self._interrupt(Refusal(408, "request-timeout", closes=True))
+        self.deadline = NEVER
+        self._interrupt(refusal)
 
     def drain(self) -> None:
         """Close if nothing is under way; otherwise the answer under way will be the last."""
         if self.is_idle and self._discarded is None and self._tunnel is None:
             self._close()
+        # one whose head is out already promised more
+        self._keeps_alive = False

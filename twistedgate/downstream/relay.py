@@ -1,12 +1,12 @@
 """The two bodies of an exchange as the client's side sees them: one that comes, one that goes.
 
-What is held of a body is bounded: up to ``REPLAYED`` bytes of a request so that it can be sent again, one read of an
-answer while the client takes no more.  A piece that comes is a piece that goes; nothing waits for more.
+What is held of a body is bounded: up to ``REPLAYED`` bytes of a request so that it can be sent again, one
+read of an answer while the client takes no more.  A piece that comes is a piece that goes; nothing waits for
+more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from twistedgate.errors import Refusal
@@ -33,6 +33,9 @@ class Reading(Protocol):
     def body_wanted(self) -> None:
         """Somebody waits for the body: the client may be told to send it."""
 
+    def body_ended(self, rest: bytes) -> None:
+        """All of the body is here; ``rest`` came behind it."""
+
 
 class IncomingBody:
     """A request's body: held until a sink takes it, and kept for a retry while it is small."""
@@ -54,15 +57,13 @@ class IncomingBody:
         """Whether all that has come is still held."""
         return self._kept is not None
 
-    @property
-    def rest(self) -> bytes:
-        """What came behind the body."""
-        return self._reader.rest
-
     def receive(self, piece: bytes) -> None:
         """Take bytes from the connection; raises ``BadMessage`` or ``Refusal``."""
         data = self._reader.receive(piece)
-        self.is_complete = self._reader.is_complete
+        if self._reader.is_complete:
+            # told first: whoever takes the last byte may answer at once
+            self.is_complete = True
+            self._connection.body_ended(self._reader.rest)
         if data:
             self._exchange.bytes_in += len(data)
             self._check_limit()
@@ -83,25 +84,27 @@ class IncomingBody:
                 self._connection.pause_reading()
 
     def _complete(self) -> None:
-        if self._sink is not None:
-            self._sink.finish(None)
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.finish(None)
         if self._whole is not None:
             self._whole.set(b"".join(self._kept or ()))
 
     def attach(self, sink: BodySink) -> None:
         """Deliver from the first byte on."""
-        self._sink = sink
+        self._sink = None if self.is_complete else sink
         kept = self._kept or []
         if len(kept) > 1:
             kept = self._kept = [b"".join(kept)]
+        if not self.is_complete:
+            if self._exchange.bytes_in > REPLAYED:
+                self._kept = None
+            # first, as a sink that is full pauses it again
+            self._connection.resume_reading()
         if kept:
             sink.receive(kept[0])
         if self.is_complete:
             sink.finish(None)
-            return
-        if self._exchange.bytes_in > REPLAYED:
-            self._kept = None
-        self._connection.resume_reading()
 
     def detach(self) -> None:
         """The sink takes no more."""
@@ -160,13 +163,14 @@ class OutgoingBody:
         self._transport = transport
         self._exchange = exchange
         self._head = head
-        self._source = source
+        self._source: BodySource | None = source
         self._chunks = chunks
         self._passes_trailers = exchange.request.accepts_trailers
         self.ended: Signal[bool] = Signal()
 
     def start(self) -> None:
         """Take the body; the head goes out with its first piece, or at once if there is none yet."""
+        assert self._source is not None
         self._source.attach(self)
         head, self._head = self._head, b""
         if head:
@@ -185,6 +189,8 @@ class OutgoingBody:
 
     def finish(self, trailers: Headers | None) -> None:
         """The body is complete."""
+        # where it came from is somebody else's from now on
+        self._source = None
         if self._chunks:
             end = last_chunk(trailers if self._passes_trailers else None)
             head, self._head = self._head, b""
@@ -193,19 +199,20 @@ class OutgoingBody:
 
     def fail(self) -> None:
         """The body was cut short."""
+        self._source = None
         self.ended.set(False)
 
     def pause(self) -> None:
         """The client takes no more for now."""
-        self._source.pause()
+        if self._source is not None:
+            self._source.pause()
 
     def resume(self) -> None:
         """The client takes more."""
-        self._source.resume()
+        if self._source is not None:
+            self._source.resume()
 
     def abandon(self) -> None:
         """The client is gone."""
-        self._source.abandon()
-
-
-NoteProgress = Callable[[], None]
+        if self._source is not None:
+            self._source.abandon()

@@ -50,6 +50,11 @@ class Signal(Generic[T]):
         """Whether a value or an error is there."""
         return self._is_set
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a task waits; not any more when its client has left."""
+        return self.task is not None
+
     def set(self, value: T) -> None:
         """Give the value, and step the task that waits for it."""
         if not self._is_set:

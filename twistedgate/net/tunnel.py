@@ -64,6 +64,11 @@ class Tunnel:
         if waiting:
             self.receive(self._client, waiting, self.last_byte)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes still pass."""
+        return self._is_open
+
     def _other(self, end: TunnelEnd) -> TunnelEnd:
         return self._upstream if end is self._client else self._client
 

@@ -21,6 +21,9 @@ from twistedgate.upstream.target import Target
 from twistedgate.wire.body import BodyReader
 from twistedgate.wire.codec import ResponseCodec
 
+CLOSING_SECONDS = 10.0
+"""How long a closing connection may take to send what is left, and a target with TLS to take its leave."""
+
 
 @implementer(IHandshakeListener)
 class Asking(Speaking):
@@ -36,6 +39,8 @@ class Asking(Speaking):
         self.tunnel: Tunnel | None = None
         self.opened: Callable[[], None] | None = None
         """Called once the connection, TLS included, is made."""
+        self.trouble = ""
+        """Why it never was."""
         self._lender = lender
         self._terms = terms
         self._now = terms.now
@@ -43,12 +48,19 @@ class Asking(Speaking):
         self._exchange: Exchange | None = None
         self._signal: Signal[Response] | None = None
         self._outgoing: OutgoingRequest | None = None
+        self._is_plain = target.config.scheme == "http"
+        self._is_clogged = False
+        """Whether the target takes no more for now."""
         self._keep_alive = False
         self._handed = 0
         self._interims = 0
         self._reader: BodyReader | None = None
         self._body: IncomingAnswer | None = None
         self._is_paused = False
+        self._is_switching = False
+        """Whether a 101 came, and no tunnel stands yet."""
+        self._held = b""
+        """What came meanwhile: TLS may have more to give when reading has paused."""
 
     def __repr__(self) -> str:
         state = "idle" if self._exchange is None else f"serving {self._exchange.request_id}"
@@ -59,7 +71,7 @@ class Asking(Speaking):
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
         super().connectionMade()
-        if self.target.config.scheme == "http":
+        if self._is_plain:
             self.handshakeCompleted()
 
     def handshakeCompleted(self) -> None:
@@ -71,18 +83,24 @@ class Asking(Speaking):
 
     def pauseProducing(self) -> None:
         """The target takes no more of a request for now."""
+        self._is_clogged = True
         if self.tunnel is not None:
             self.tunnel.pause(self)
         elif self._outgoing is not None:
             self._outgoing.pause()
+        else:
+            self._wait_for_answer()
 
     def resumeProducing(self) -> None:
         """The target takes more."""
+        self._is_clogged = False
         if self.tunnel is not None:
             self.tunnel.resume(self)
         elif self._outgoing is not None:
             self.request_progressed()
             self._outgoing.resume()
+        else:
+            self._wait_for_answer()
 
     # the request
 
@@ -96,7 +114,7 @@ class Asking(Speaking):
         if isinstance(body, bytes):
             self.deadline = now + self._terms.response_timeout
             message = head + body if body else head
-            self._handed = len(message) if self.target.config.scheme == "http" else 0
+            self._handed = len(message) if self._is_plain else 0
             self.transport.write(message)
             return signal
         self.deadline = now + self._terms.read_timeout
@@ -109,7 +127,8 @@ class Asking(Speaking):
 
     def request_progressed(self) -> None:
         """The target took a piece of the request's body, or may take one now."""
-        self.deadline = self._now() + self._terms.read_timeout
+        if not self._is_paused:
+            self.deadline = self._now() + self._terms.read_timeout
 
     def request_finished(self, is_whole: bool) -> None:
         """The request's body has ended: the target's time begins, or there is nobody to answer."""
@@ -117,8 +136,14 @@ class Asking(Speaking):
             self.abort()
             return
         self._outgoing = None
+        self._wait_for_answer()
+
+    def _wait_for_answer(self) -> None:
+        """All of the request was written: the answer is due once no more than a little of it is queued."""
         if self._signal is not None:
-            self.deadline = self._now() + self._terms.response_timeout
+            terms = self._terms
+            patience = terms.read_timeout if self._is_clogged else terms.response_timeout
+            self.deadline = self._now() + patience
 
     def _leave_request(self) -> None:
         """Take no more of a request that is not to be sent to its end."""
@@ -145,9 +170,11 @@ class Asking(Speaking):
 
     def close(self) -> None:
         """Close after what was written; an idle connection, or one that may not be lent again."""
-        self.is_open = False
-        self._lender.forget(self)
-        self.close_after_writing()
+        if self.is_open:
+            self.is_open = False
+            self.deadline = self._now() + CLOSING_SECONDS
+            self._lender.forget(self)
+            self.close_after_writing()
 
     def abort(self) -> None:
         """Close at once; what was under way is nobody's any more."""
@@ -155,6 +182,8 @@ class Asking(Speaking):
         self._reader = None
         self._body = None
         self._exchange = None
+        self._is_switching = False
+        self._leave_request()
         self._cut()
 
     def _cut(self) -> None:

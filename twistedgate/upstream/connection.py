@@ -22,7 +22,7 @@ from twistedgate.exchange import Exchange
 from twistedgate.http.message import Response
 from twistedgate.net.speaking import NEVER
 from twistedgate.net.tunnel import Tunnel
-from twistedgate.upstream.asking import Asking
+from twistedgate.upstream.asking import CLOSING_SECONDS, Asking
 from twistedgate.upstream.complaints import Complaints
 from twistedgate.upstream.lending import StaleConnection, has_written
 from twistedgate.upstream.relay import IncomingAnswer
@@ -49,6 +49,8 @@ class UpstreamConnection(Asking):
             self._receive_head(piece)
         elif self.tunnel is not None:
             self.tunnel.receive(self, piece, self._now())
+        elif self._is_switching:
+            self._held += piece
         else:
             # unsolicited: a target that takes its leave (408), or worse; it is nobody's answer
             self.abort()
@@ -59,18 +61,20 @@ class UpstreamConnection(Asking):
             self.tunnel.half_closed(self)
         else:
             self._ended(is_clean=True)
-            self.transport.abortConnection()
+            # at once: until the reactor tells that it is lost, it must not be lent
+            self._cut()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         self.is_open = False
-        self._lender.forget(self)
+        if self.opened is not None:
+            self.trouble = reason.getErrorMessage()
+        self._lender.lost(self)
         if self.tunnel is not None:
             self.tunnel.close()
         else:
             # TLS tells its own end; a TCP connection that ends well has told so before
-            is_tls = self.target.config.scheme == "https"
-            self._ended(is_clean=is_tls and reason.check(ConnectionDone) is not None)
+            self._ended(is_clean=not self._is_plain and reason.check(ConnectionDone) is not None)
 
     # the answer
 
@@ -143,7 +147,8 @@ class UpstreamConnection(Asking):
         reader, body = self._reader, self._body
         assert reader is not None
         assert body is not None
-        self.deadline = self._now() + self._terms.read_timeout
+        if not self._is_paused:
+            self.deadline = self._now() + self._terms.read_timeout
         try:
             data = reader.receive(piece)
         except BadMessage as error:
@@ -172,10 +177,10 @@ class UpstreamConnection(Asking):
             self.deadline = NEVER
         if rest:
             self._complain("bytes after the end of an answer")
-        if self._outgoing is None and self._keep_alive and not rest and self.is_open:
+        is_sent = self._outgoing is None and not self._is_clogged
+        if is_sent and self._keep_alive and not rest and self.is_open:
             self._lender.give_back(self, now)
-            return
-        if self._outgoing is None:
+        elif is_sent:
             self.close()
         else:
             # answered before the request was sent: the rest of it is not wanted (RFC 9112 section 9.3)
@@ -196,8 +201,16 @@ class UpstreamConnection(Asking):
             if self._exchange is not None:
                 self._exchange.reason = "read-timeout"
             self._fail_body()
-        else:
+        elif self.tunnel is not None and self.tunnel.is_open:
+            self.deadline = now + CLOSING_SECONDS
+        elif self.tunnel is not None and self.is_open:
+            # the tunnel is closing it; what is left to send has as long as that of any other
+            self.is_open = False
+            self.deadline = now + CLOSING_SECONDS
+        elif self.is_open:
             self.close()
+        else:
+            self._cut()
 
     def _fail_head(self, failure: UpstreamFailure) -> None:
         signal, self._signal = self._signal, None
@@ -213,6 +226,7 @@ class UpstreamConnection(Asking):
         self._reader = None
         if exchange is not None and not exchange.reason:
             exchange.reason = "truncated"
+        self._leave_request()
         self._cut()
         if body is not None:
             if not body.is_attached:
@@ -223,8 +237,11 @@ class UpstreamConnection(Asking):
     def _ended(self, is_clean: bool) -> None:
         """The target will send no more."""
         if self._signal is not None:
-            is_stale = self.uses > 1 and not self._codec.has_begun and not self._interims
-            kind = StaleConnection if is_stale else UpstreamFailure
+            if self._codec.has_begun or self._interims:
+                # something of an answer has been seen: not to be asked for again
+                self._fail_head(UpstreamFailure(502, "bad-response", "it ends within its head", wrote=True))
+                return
+            kind = StaleConnection if self.uses > 1 else UpstreamFailure
             self._fail_head(kind(502, "reset", wrote=has_written(self.transport, self._handed)))
         elif isinstance(self._reader, UntilCloseReader) and is_clean:
             self._reader.is_complete = True
@@ -240,6 +257,7 @@ class UpstreamConnection(Asking):
         response.body = rest
         response.length = NO_FRAMING
         self._exchange = None
+        self._is_switching = True
         self.deadline = NEVER
         self.transport.pauseProducing()
         self._give(response)
@@ -253,4 +271,12 @@ class UpstreamConnection(Asking):
     def join(self, tunnel: Tunnel) -> None:
         """Hand everything that comes from now on to ``tunnel``."""
         self.tunnel = tunnel
-        self.transport.resumeProducing()
+        self._is_switching = False
+        held, self._held = self._held, b""
+        if held:
+            tunnel.receive(self, held, self._now())
+        if self.is_open:
+            self.deadline = self._now() + CLOSING_SECONDS
+            self.transport.resumeProducing()
+        else:
+            tunnel.close()

@@ -36,6 +36,9 @@ class Lender(Protocol):
         """Take an idle connection."""
 
     def forget(self, connection: Any) -> None:
+        """The connection is not to be lent any more."""
+
+    def lost(self, connection: Any) -> None:
         """The connection is gone."""
 
 

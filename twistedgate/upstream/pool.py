@@ -52,6 +52,7 @@ class _Connecting(ClientFactory):
     def start(self) -> None:
         """Begin to connect."""
         pool = self._pool
+        pool.connecting.add(self)
         factory: Any = self
         creator = pool.tls_creator(self._target)
         if creator is not None:
@@ -65,6 +66,7 @@ class _Connecting(ClientFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
         """The socket is connected."""
+        self._pool.connecting.discard(self)
         connection = self._connection = self._pool.make_connection(self._target)
         connection.opened = self._opened
         return connection
@@ -72,16 +74,18 @@ class _Connecting(ClientFactory):
     def _opened(self) -> None:
         connection = self._connection
         assert connection is not None
-        self._stop_timeout()
-        if self.signal.is_set:
-            # whoever wanted it has left meanwhile; the next one will want it
-            self._pool.give_back(connection, self._pool.now())
-        else:
+        self._end()
+        if self.signal.is_waited_for:
             self.signal.set(connection)
+        else:
+            # whoever wanted it has left meanwhile; the next one will want it, and get it as one that was used
+            connection.uses += 1
+            self._pool.give_back(connection, self._pool.now())
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         """The socket could not be connected."""
-        self._stop_timeout()
+        self._pool.connecting.discard(self)
+        self._end()
         if reason.check(ConnectTimeout):
             self.signal.fail(UpstreamFailure(504, "connect-timeout"))
         else:
@@ -91,21 +95,30 @@ class _Connecting(ClientFactory):
 
     def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
         """The connection is gone: a failure if it was never usable, as when TLS did not come about."""
-        self._stop_timeout()
-        self.signal.fail(UpstreamFailure(502, "connect-failed", reason.getErrorMessage()))
+        trouble = "" if self._connection is None else self._connection.trouble
+        self._end()
+        if not self.signal.is_set:
+            self.signal.fail(UpstreamFailure(502, "connect-failed", trouble or reason.getErrorMessage()))
 
-    def _stop_timeout(self) -> None:
+    def _end(self) -> None:
+        """Forget the timeout, and what would keep the attempt alive as long as its connection."""
         timeout, self._timeout = self._timeout, None
         if timeout is not None and timeout.active():
             timeout.cancel()
+        self._connection = self._connector = None
 
     def _expire(self) -> None:
-        self._timeout = None
+        self.give_up()
         self.signal.fail(UpstreamFailure(504, "connect-timeout"))
-        if self._connection is not None:
-            self._connection.abort()
+
+    def give_up(self) -> None:
+        """Connect no more."""
+        connection, connector = self._connection, self._connector
+        self._end()
+        if connection is not None:
+            connection.abort()
         else:
-            self._connector.stopConnecting()
+            connector.stopConnecting()
 
 
 class Pool:
@@ -125,6 +138,7 @@ class Pool:
         self.now = now
         limits = HeadLimits(max_head=config.max_head, max_headers=MAX_RESPONSE_FIELDS)
         self._terms = Terms(limits, config.response_timeout, config.read_timeout, now)
+        self.connecting: set[_Connecting] = set()
         self._connections: set[UpstreamConnection] = set()
         self._idle: dict[Target, list[UpstreamConnection]] = {}
         self._most_idle = config.keepalive
@@ -136,7 +150,7 @@ class Pool:
     @property
     def open_count(self) -> int:
         """Connections that hold a descriptor."""
-        return len(self._connections)
+        return len(self._connections) + len(self.connecting)
 
     def take(self, target: Target, is_safe: bool, now: float) -> UpstreamConnection | None:
         """Lend the idle connection that was used last, if there is one that can be trusted."""
@@ -162,7 +176,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """Keep an idle connection, or close one that is too many."""
-        if self.idle_count >= self._most_idle or connection not in self._connections:
+        if self.idle_count >= self._most_idle:
             connection.close()
             return
         keep = self.config.keepalive_timeout
@@ -177,12 +191,19 @@ class Pool:
         self.idle_count += 1
 
     def forget(self, connection: UpstreamConnection) -> None:
-        """A connection is gone, idle or not."""
-        self._connections.discard(connection)
+        """A connection is not to be lent any more, idle or not."""
         idle = self._idle.get(connection.target)
         if idle is not None and connection in idle:
             idle.remove(connection)
             self.idle_count -= 1
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        self.forget(connection)
+        if not self._idle.get(connection.target, True):
+            # addresses come and go
+            del self._idle[connection.target]
 
     def sweep(self, now: float) -> None:
         """End what is past its deadline."""
@@ -204,5 +225,7 @@ class Pool:
     def abort(self) -> None:
         """Cut everything."""
         self.retire()
+        for attempt in list(self.connecting):
+            attempt.give_up()
         for connection in list(self._connections):
             connection.abort()

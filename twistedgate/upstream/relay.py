@@ -91,12 +91,15 @@ class OutgoingRequest:
 
 
 class IncomingAnswer:
-    """The body of an answer, delivered to one sink."""
+    """The body of an answer, delivered to one sink.
+
+    Once it has ended it has nothing to do with the connection any more, which may be somebody else's by then.
+    """
 
     __slots__ = ("_connection", "_held", "_sink")
 
     def __init__(self, connection: Delivering, piece: bytes) -> None:
-        self._connection = connection
+        self._connection: Delivering | None = connection
         self._held = piece
         self._sink: BodySink | None = None
 
@@ -106,20 +109,25 @@ class IncomingAnswer:
         self._sink = sink
         if held:
             sink.receive(held)
-        self._connection.attached()
+        if self._connection is not None:
+            self._connection.attached()
 
     def pause(self) -> None:
         """Stop reading from the target."""
-        self._connection.pause()
+        if self._connection is not None:
+            self._connection.pause()
 
     def resume(self) -> None:
         """Read again."""
-        self._connection.resume()
+        if self._connection is not None:
+            self._connection.resume()
 
     def abandon(self) -> None:
         """Cut the connection to the target."""
+        connection, self._connection = self._connection, None
         self._sink = None
-        self._connection.abort()
+        if connection is not None:
+            connection.abort()
 
     def deliver(self, piece: bytes) -> None:
         """Take a piece from the connection; one is held until a sink is there."""
@@ -127,17 +135,21 @@ class IncomingAnswer:
             self._sink.receive(piece)
         else:
             self._held += piece
-            self._connection.pause()
+            self.pause()
 
     def finish(self, trailers: Headers | None) -> None:
         """The body is complete."""
-        if self._sink is not None:
-            self._sink.finish(trailers)
+        sink, self._sink = self._sink, None
+        self._connection = None
+        if sink is not None:
+            sink.finish(trailers)
 
     def fail(self) -> None:
-        """The body was cut short."""
-        if self._sink is not None:
-            self._sink.fail()
+        """The body was cut short; whoever attaches later is told then."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            self._connection = None
+            sink.fail()
 
     @property
     def is_attached(self) -> bool:

@@ -12,7 +12,7 @@ This module knows neither sockets nor time.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import httptools
 
@@ -116,7 +116,7 @@ class ChunkedReader:
         self.is_complete = False
         self.rest = b""
         self._is_primed = False
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._parser.feed_data(_PRIMER)
         self._is_primed = True
 
@@ -141,6 +141,9 @@ class ChunkedReader:
                 end = len(text)
             self._feed(text[start:end])
             start = end
+        if self.is_complete:
+            # the parser holds our methods: a cycle that nobody needs any more
+            self._parser = None
         self.rest = text[start:]
         self._tail = text[-3:]
         pieces, self._pieces = self._pieces, []

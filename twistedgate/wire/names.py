@@ -54,6 +54,8 @@ RESPONSE_KINDS: dict[bytes, int] = {
     b"proxy-authorization": DROP,
     b"te": DROP,
     b"trailer": DROP,
+    # the gateway says under which id it knows the exchange; a second one would only confuse
+    b"x-request-id": DROP,
 }
 
 UNREMOVABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", b"cookie"))
