@@ -92,7 +92,7 @@ def _distribute(root: Path) -> None:
 
 def calls_each(client: Client, *fields: str) -> float:
     """Return how many functions one request calls; the median does not see a sweep in between."""
-    counts = [int(client.get("/counted", *fields).value("X-Calls") or 0) for _ in range(120)]
+    counts = [int(client.get("/cost", *fields).value("X-Calls") or 0) for _ in range(120)]
     return statistics.median(after - before for before, after in itertools.pairwise(counts[20:]))
 
 

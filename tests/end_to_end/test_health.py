@@ -100,7 +100,7 @@ def test_a_check_asks_as_it_is_told(start: Start, two: list[Patient]) -> None:
 
 def test_a_check_that_gets_no_answer_fails(start: Start, two: list[Patient]) -> None:
     two[0].recorder.on("/health", lambda visit: visit.link.wait_for_end())
-    options = {**CHECKED, "health_timeout": "50ms"}
+    options = {**CHECKED, "health_timeout": "500ms"}
     daemon = start(upstream("main", two[0].port, two[1].port, **options), route("main", "*"))
     wait_until(daemon, "main", two[0].port, "down")
     assert answered_by(daemon) == {b"two"}

@@ -172,5 +172,8 @@ def test_a_post_that_met_a_closing_connection_is_not_sent_again(start: Start, ow
     with daemon.connect() as client:
         assert client.get("/warm").status == 200
         client.send(request("POST", "/raced", body=b"once"))
-        assert client.answer().status == 502
+        assert client.answer().status in (
+            502,
+            200,
+        )  # 200 if it came so late that it got a connection of its own
     assert len(own_recorder.visits_to("/raced")) == 1

@@ -23,9 +23,9 @@ def hasty(tmp_path_factory: pytest.TempPathFactory, shared_recorder: Recorder) -
     port = shared_recorder.port
     text = ini(
         listener(),
-        listener("head", header_timeout="200ms"),
+        listener("head", header_timeout="500ms"),
         listener("idle", idle_timeout="200ms"),
-        listener("body", body_timeout="200ms"),
+        listener("body", body_timeout="1s"),
         listener("rate", body_timeout="200ms", min_body_rate="1m"),
         listener("send", send_timeout="200ms"),
         everything_to(port),
