@@ -43,7 +43,7 @@ class LoggedFailures:
 
     def __call__(self, event: LogEvent) -> None:
         """Observe the log."""
-        failure = event.get("log_failure")
+        failure = event.get("log_failure", event.get("failure"))  # the latter of ``twisted.python.log``
         if isinstance(failure, Failure):
             self._failures.append(failure)
 

@@ -74,7 +74,7 @@ class Loop:
     def __init__(self) -> None:
         self.reactor = LeanEPollReactor()
         self.accepted: list[Recorder] = []
-        self._ports: list[Any] = []
+        self.ports: list[Any] = []
         self._sockets: list[socket.socket] = []
 
     def turn(self, times: int = 3) -> None:
@@ -102,8 +102,8 @@ class Loop:
 
     def listen(self) -> int:
         """Listen on a port of the system's choice, and return it."""
-        port = self.reactor.listenTCP(0, self.factory(), interface="127.0.0.1")
-        self._ports.append(port)
+        port = self.reactor.listenTCP(0, self.factory(), 1024, "127.0.0.1")
+        self.ports.append(port)
         number: int = port.getHost().port
         return number
 
@@ -124,7 +124,7 @@ class Loop:
         """Close everything."""
         for client in self._sockets:
             client.close()
-        for port in self._ports:
+        for port in self.ports:
             port.stopListening()
         for recorder in self.accepted:
             if recorder.transport is not None and not recorder.is_lost:
