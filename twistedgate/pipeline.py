@@ -39,6 +39,7 @@ class Pipeline:
         "_keeps_encoded_slashes",
         "_max_body",
         "action",
+        "dresses",
         "name",
         "policies",
         "route",
@@ -64,6 +65,8 @@ class Pipeline:
         self._dresses: list[Callable[[Exchange, Response], Awaitable[None] | None]] = [
             policy.on_response for policy in reversed(ordered) if _overrides(policy, "on_response")
         ]
+        self.dresses = bool(self._dresses)
+        """Whether any policy looks at responses."""
         self._finishes: list[tuple[int, Callable[[Exchange], None]]] = [
             (place, policy.on_finish)
             for place, policy in enumerate(ordered, 1)
@@ -130,11 +133,6 @@ class Pipeline:
             return from_failure(error)
         _log.failure("a policy of route {route} failed in on_response", route=self.name)
         return refuse(500, "internal")
-
-    @property
-    def dresses(self) -> bool:
-        """Whether any policy looks at responses."""
-        return bool(self._dresses)
 
     def finish(self, exchange: Exchange) -> None:
         """Give everything back; no failure of one policy keeps another from it."""

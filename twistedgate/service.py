@@ -57,6 +57,10 @@ LONGEST_SWEEP = 1.0
 SHORTEST_SWEEP = 0.02
 """Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
 
+YOUNG_OBJECTS = 50_000
+"""Objects made and not yet freed before the collector looks for cycles: exchanges leave none, and a few dozen under
+way at once are more than its usual 700, which made it look after every thirtieth request."""
+
 OWN_DESCRIPTORS = 8
 """Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
 
@@ -221,6 +225,7 @@ class GatewayService(Service):
         self._sweep_every(_sweep_interval(configuration))
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
     def _sweep_every(self, interval: float) -> None:
         if self._sweeping.running:

@@ -15,9 +15,15 @@ _BODILESS = frozenset((204, 304))
 
 
 def frame(request: Request | None, response: Response) -> int:
-    """Return the framing of the answer, as ``serialise.head`` takes it (RFC 9112 section 6)."""
+    """Return the framing of the answer, as ``serialise.head`` takes it (RFC 9112 section 6).
+
+    A body that is here is as long as it is, whatever a policy left in ``length``.
+    """
     if response.status in _BODILESS or response.tunnel is not None:
         return serialise.NO_FRAMING
+    body = response.body
+    if isinstance(body, bytes) and (body or request is None or request.method != "HEAD"):
+        return len(body)
     if response.length in (CHUNKED, UNTIL_CLOSE):
         return serialise.NO_FRAMING if request is None or request.is_http10 else CHUNKED
     return response.length

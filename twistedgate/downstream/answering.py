@@ -105,6 +105,9 @@ class Answering(Speaking):
         assert isinstance(response.body, bytes)
         self.resume_reading()
         tunnel.open(head, response.body, waiting, lambda: ended.set(None))
+        if self._is_clogged:
+            # joining has made the other side deliver
+            tunnel.pause(self)
         try:
             await ended
         finally:

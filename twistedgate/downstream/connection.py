@@ -171,7 +171,7 @@ class Connection(Answering):
             if request.length:
                 self._begin_body(exchange, now)
             elif self._codec.rest:
-                self._wait_with(self._codec.rest)
+                self._wait_with(self._codec.take_rest())
         except Refusal as refusal:
             self._refuse(exchange, refusal)
             return
@@ -189,7 +189,7 @@ class Connection(Answering):
             # it came behind another request
             self.resume_reading()
         if self._codec.rest:
-            body.receive(self._codec.rest)
+            body.receive(self._codec.take_rest())
 
     def _receive_body(self, body: IncomingBody, piece: bytes) -> None:
         self.deadline = self._host.now() + self._host.config.body_timeout
@@ -284,8 +284,9 @@ class Connection(Answering):
             timeout = None if exchange.pipeline is None else exchange.pipeline.timeout
             if timeout is not None and now - exchange.started >= timeout:
                 self._interrupt(Refusal(504, "timeout"))
-            elif self._body is not None and self._pace.is_slow(exchange.bytes_in, now, self._host.config):
-                self._give_up_body(Refusal(408, "request-timeout", closes=True))
+            elif self._body is not None and self._discarded is None:
+                if self._pace.is_slow(exchange.bytes_in, now, self._host.config):
+                    self._give_up_body(_too_slow())
         size = queued(self.transport)
         if size and self._pace.is_stalled(written(self.transport), now, self._host.config.send_timeout):
             self.abort()
@@ -303,7 +304,7 @@ class Connection(Answering):
             else:
                 self.deadline = quiet_until
         elif self._body is not None:
-            self._give_up_body(Refusal(408, "request-timeout", closes=True))
+            self._give_up_body(_too_slow())
         elif self._exchange is None and self._is_fresh:
             self._refuse(None, Refusal(408, "request-timeout"))
         elif self._exchange is None:
@@ -321,3 +322,7 @@ class Connection(Answering):
             self._close()
         # one whose head is out already promised more
         self._keeps_alive = False
+
+
+def _too_slow() -> Refusal:
+    return Refusal(408, "request-timeout", closes=True)

@@ -60,7 +60,10 @@ class _Eager(tcp.Connection):
             return None
         except OSError:
             return main.CONNECTION_LOST
-        return self._dataReceived(bytes(_view[:size]))
+        if not size:
+            return main.CONNECTION_DONE
+        self.protocol.dataReceived(bytes(_view[:size]))
+        return None
 
     def writeSequence(self, pieces: Any) -> None:
         """Send several pieces as one."""

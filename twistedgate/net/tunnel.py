@@ -104,6 +104,8 @@ class Tunnel:
         if len(self._finished) == 2 or not can_half_close(other):
             self.close()
         else:
+            # a transport that has a paused producer asks it for more when all is sent, and ends nothing
+            other.unregisterProducer()
             other.loseWriteConnection()
 
     def close(self) -> None:

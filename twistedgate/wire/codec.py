@@ -136,6 +136,11 @@ class _HeadReader:
         """Whether part of a head is here."""
         return bool(self._buffer)
 
+    def take_rest(self) -> bytes:
+        """Return what came behind the head, and hold it no longer."""
+        rest, self.rest = self.rest, b""
+        return rest
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one field from the parser."""
         self._fields.append((name, value))
