@@ -102,6 +102,7 @@ class UpstreamConnection(Asking):
         response = framing.response
         exchange.first_byte = now = self._now()
         rest = self._codec.rest
+        self._codec.rest = b""  # an idle connection holds nothing
         if response.status == 101:
             check_upgrade(exchange.request, framing)
             self._wait_for_tunnel(response, rest)
