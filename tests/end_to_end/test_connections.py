@@ -83,6 +83,17 @@ def test_ends_the_connection_when_the_client_asks_for_it(client: Client) -> None
     assert client.ends()
 
 
+def test_nothing_is_answered_after_a_request_that_ends_the_connection(
+    client: Client, gateway: Daemon, recorder: Recorder
+) -> None:
+    client.send(get("/last-one", "Connection: close") + get("/one-too-many"))
+    assert client.answer().value("X-Target") == "/last-one"
+    assert client.ends()
+    with gateway.connect() as other:
+        assert other.get("/after-the-last").status == 200
+    assert recorder.visits_to("/one-too-many") == []
+
+
 def test_ends_the_connection_of_an_old_client(client: Client) -> None:
     client.send(request("GET", "/old", version="1.0"))
     answer = client.answer()
