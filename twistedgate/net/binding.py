@@ -56,7 +56,11 @@ def _adopt(reactor: Any, text: str, factory: Any) -> Any:
     """Take a socket that systemd opened; it is there at once, or never."""
     ports: list[Any] = []
     failures: list[Any] = []
-    serverFromString(reactor, text).listen(factory).addCallbacks(ports.append, failures.append)
+    try:
+        endpoint = serverFromString(reactor, text)
+    except (LookupError, ValueError) as error:
+        raise CannotListenError("systemd", text, OSError(f"no such socket: {error}")) from None
+    endpoint.listen(factory).addCallbacks(ports.append, failures.append)
     if not ports:
         raise CannotListenError("systemd", text, failures[0].value if failures else OSError("no such socket"))
     return ports[0]

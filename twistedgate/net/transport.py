@@ -102,7 +102,7 @@ class EagerClient(_Eager, tcp.Client):
 
 
 class EagerPort(tcp.Port):
-    """A listening socket whose connections are eager, and that accepts no more at a time than there is room for."""
+    """A listening socket whose connections are eager; it accepts no more at a time than there is room for."""
 
     transport = EagerServer
     room: Callable[[], int] = staticmethod(lambda: 1)
