@@ -108,8 +108,9 @@ class _Connecting(ClientFactory):
         self._connection = self._connector = None
 
     def _expire(self) -> None:
-        self.give_up()
+        # first, as the end of the attempt is reported as a failure to connect
         self.signal.fail(UpstreamFailure(504, "connect-timeout"))
+        self.give_up()
 
     def give_up(self) -> None:
         """Connect no more."""
@@ -117,7 +118,7 @@ class _Connecting(ClientFactory):
         self._end()
         if connection is not None:
             connection.abort()
-        else:
+        elif connector is not None:
             connector.stopConnecting()
 
 
