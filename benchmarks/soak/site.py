@@ -99,12 +99,15 @@ class Site:
 
 @contextmanager
 def site(folder: Path, sections: str, descriptors: int | None = None) -> Iterator[Site]:
-    """Run a gateway for as long as the block lasts."""
+    """Run a gateway for as long as the block lasts; raises ``RuntimeError`` if it ended by itself."""
     running = Site(folder, sections, descriptors)
     try:
         yield running
     finally:
-        running.gateway.stop()
+        was_running = running.gateway.is_running
+        status = running.gateway.stop()
+        if not was_running:
+            raise RuntimeError(f"the gateway ended with {status}:\n{running.gateway.last_output()}")
 
 
 def start_sample(name: str, port: int, folder: Path) -> Program:
