@@ -93,6 +93,14 @@ def _nothing_left_behind(logged_failures: LoggedFailures) -> Iterator[None]:
     assert not left, "delayed calls were left behind:\n" + "\n".join(left)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _what_a_module_leaves_is_left() -> Iterator[None]:
+    """Take what a module's tests loaded and cached out of the collector's sight, as what came before them."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 def _cancelled(call: Any) -> str:
     """Cancel a delayed call, and return what it would have been."""
     description = str(call)

@@ -404,7 +404,7 @@ def read_by_h11(text: bytes) -> Any:
     return connection.next_event(), connection.next_event()
 
 
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(
     start=st.one_of(st.sampled_from(START[:2]), st.sampled_from(START)),
     lines=st.lists(st.sampled_from(LINES), max_size=3).flatmap(
