@@ -11,11 +11,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from twistedgate.config.model import ListenerConfig
 from twistedgate.net.binding import Binding, bind
-from twistedgate.net.tls import CurrentTLS, ServerTLS
+from twistedgate.net.tls import CurrentTLS, ServerTLS, ServerTLSFactory
 
 MakeSite = Callable[[ListenerConfig], Any]
 
@@ -71,13 +70,14 @@ class AdminListener:
         factory: Any = self._factory
         if tls is not None:
             self._tls = CurrentTLS(tls)
-            factory = TLSMemoryBIOFactory(self._tls, False, factory)
-            factory.noisy = False
+            factory = ServerTLSFactory(self._tls, False, factory, reactor)
         self._binding = bind(reactor, self.config, factory)
         return self._binding.address
 
     def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
         """Take new options; connections that are open keep the old ones."""
+        if self._binding is not None:
+            self._binding.configure(config)
         self.config = config
         if self._tls is not None and tls is not None:
             self._tls.current = tls

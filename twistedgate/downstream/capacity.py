@@ -1,12 +1,14 @@
 """How many connections this process holds, and when it stops accepting more.
 
-Twisted alone accepts and closes when descriptors run out.  Here accepting pauses before that, at ``max_connections`` or
-at nine tenths of the descriptors, and goes on when a connection has ended; what waits meanwhile waits in the kernel's
-queue.
+Twisted alone accepts and closes when descriptors run out.  Here accepting pauses before that, at
+``max_connections`` or at nine tenths of the descriptors, and goes on when a connection has ended; what waits
+meanwhile waits in the kernel's queue.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -14,13 +16,19 @@ from typing import Protocol
 from twisted.logger import Logger
 
 DESCRIPTORS_USED = 0.9
-"""The share of the descriptors that connections may take; the rest is for logs, probes, names and the operator."""
+"""The share of the descriptors for connections; the rest is for logs, probes, names and the operator."""
 
 FEWEST = 4
 """Connections that are always allowed: a gateway that accepts nothing is of no use."""
 
 BATCH = 16
 """Connections accepted in one turn at most: no crowd keeps those that are served waiting."""
+
+NO_ADDRESS = "unix:"
+"""Stands for the address of whoever comes by a unix socket: many, who have no share together."""
+
+TOLD_EVERY = 10.0
+"""Seconds in which a pause is told once: at the limit, accepting pauses and goes on with each connection."""
 
 _log = Logger()
 
@@ -43,6 +51,9 @@ class Capacity:
 
         ``upstream_connections`` counts the connections to targets.
         """
+        self.now: Callable[[], float] = time.monotonic
+        self._told = -math.inf
+        self._is_told = False
         self._most = max(int(descriptors * DESCRIPTORS_USED) - in_use, FEWEST)
         self._upstream_connections = upstream_connections
         self._listeners: list[Accepting] = []
@@ -59,10 +70,9 @@ class Capacity:
         self.check()
 
     def add(self, listener: Accepting) -> None:
-        """Mind a listener."""
-        self._listeners.append(listener)
-        if self.is_paused:
-            listener.pause_accepting()
+        """Mind a listener that accepts connections from now on."""
+        if listener not in self._listeners:
+            self._listeners.append(listener)
 
     def remove(self, listener: Accepting) -> None:
         """Forget a listener."""
@@ -71,7 +81,8 @@ class Capacity:
 
     def admit(self, address: str) -> bool:
         """Count a new connection; ``False`` if its address has its share already."""
-        if self.max_per_address and self._by_address[address] >= self.max_per_address:
+        most = self.max_per_address
+        if most and self._by_address[address] >= most and address != NO_ADDRESS:
             return False
         self.open_count += 1
         self._by_address[address] += 1
@@ -98,12 +109,19 @@ class Capacity:
         if is_full == self.is_paused:
             return
         self.is_paused = is_full
-        if is_full:
-            _log.warn("accepting pauses: {count} connections are open", count=self.open_count)
-        else:
-            _log.info("accepting goes on: {count} connections are open", count=self.open_count)
+        self._tell(is_full)
         for listener in self._listeners:
             if is_full:
                 listener.pause_accepting()
             else:
                 listener.resume_accepting()
+
+    def _tell(self, is_full: bool) -> None:
+        """Log a pause unless one was logged a moment ago, and the end of one that was."""
+        if is_full and self.now() - self._told >= TOLD_EVERY:
+            self._told = self.now()
+            self._is_told = True
+            _log.warn("accepting pauses: {count} connections are open", count=self.open_count)
+        elif not is_full and self._is_told:
+            self._is_told = False
+            _log.info("accepting goes on: {count} connections are open", count=self.open_count)

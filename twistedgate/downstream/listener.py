@@ -1,8 +1,8 @@
 """A bound address: accepts connections, gives each what it needs, sweeps their deadlines, drains them.
 
-One sweep looks at all connections of a listener, instead of a timer for each request.  A reload changes a listener's
-options in place; connections that are open keep what they were accepted with, except for the gateway that serves their
-next request.
+One sweep looks at all connections of a listener, instead of a timer for each request.  A reload changes a
+listener's options in place: connections that are open keep the size of a head that they were accepted with;
+times, and the gateway that serves the next request, are those of now.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
-from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from twistedgate.config.model import ListenerConfig
-from twistedgate.downstream.capacity import Capacity
+from twistedgate.downstream.capacity import NO_ADDRESS, Capacity
 from twistedgate.downstream.connection import Connection
 from twistedgate.downstream.hosting import Serving
 from twistedgate.http.hops import Peer
 from twistedgate.net.binding import Binding, bind
-from twistedgate.net.tls import CurrentTLS, ServerTLS
+from twistedgate.net.tls import CurrentTLS, ServerTLS, ServerTLSFactory
 from twistedgate.wire.codec import HeadLimits
 
 
@@ -87,6 +86,8 @@ class Listener(Factory):
 
     def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
         """Take new options; ``tls`` makes the TLS of new connections, ``None`` for plain TCP."""
+        if self._binding is not None:
+            self._binding.configure(config)
         self.config = config
         self.limits = HeadLimits(config.max_head, config.max_uri, config.max_headers)
         if self._tls is not None and tls is not None:
@@ -97,17 +98,15 @@ class Listener(Factory):
         factory: Any = self
         if tls is not None:
             self._tls = CurrentTLS(tls)
-            factory = TLSMemoryBIOFactory(self._tls, False, self)
-            factory.noisy = False
+            factory = ServerTLSFactory(self._tls, False, self, reactor)
         self._binding = bind(reactor, self.config, factory)
         self._binding.port_object.room = self._capacity.room
-        self._capacity.add(self)
         return self._binding.address
 
     def buildProtocol(self, addr: IAddress | None) -> Connection | None:
         """Accept a connection, unless its address has its share."""
         binding = self._binding
-        address: str = getattr(addr, "host", "") or "unix:"
+        address: str = getattr(addr, "host", "") or NO_ADDRESS
         if binding is None or not self._capacity.admit(address):
             return None
         peer = Peer(
@@ -138,9 +137,11 @@ class Listener(Factory):
             self._binding.port_object.stopReading()
 
     def resume_accepting(self) -> None:
-        """Accept again."""
-        if self._binding is not None and not self._capacity.is_paused:
-            self._binding.port_object.startReading()
+        """Accept, from now on as long as there is room."""
+        if self._binding is not None:
+            self._capacity.add(self)
+            if not self._capacity.is_paused:
+                self._binding.port_object.startReading()
 
     def sweep(self, now: float) -> None:
         """End what has taken too long."""

@@ -24,6 +24,10 @@ class Binding:
     port: int
     """The port's number, 0 for a unix socket."""
 
+    def configure(self, config: ListenerConfig) -> None:
+        """Take the ``backlog`` of new options; all else that is bound stays."""
+        self.port_object.socket.listen(config.backlog)
+
     def stop(self) -> Deferred[None]:
         """Close it."""
         return maybeDeferred(self.port_object.stopListening)

@@ -20,8 +20,13 @@ from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
+from twisted.internet.interfaces import (
+    IAddress,
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+)
 from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from twistedgate.config.model import ListenerConfig, TargetConfig, UpstreamConfig
@@ -93,6 +98,18 @@ class CurrentTLS:
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Return a connection by the settings of now."""
         return self.current.serverConnectionForTLS(tlsProtocol)
+
+
+class ServerTLSFactory(TLSMemoryBIOFactory):
+    """Speaks TLS on the connections that another factory accepts, and on no others.
+
+    Twisted's own wraps the ``None`` of a factory that turns a connection away: the connection stays.
+    """
+
+    def buildProtocol(self, addr: IAddress | None) -> TLSMemoryBIOProtocol | None:  # type: ignore[override]
+        """Accept a connection if the other factory does."""
+        wrapped = self.wrappedFactory.buildProtocol(addr)
+        return None if wrapped is None else self.protocol(self, wrapped)
 
 
 class UpstreamTLS:
