@@ -1,7 +1,7 @@
 """Every open address of the process, across reloads.
 
-An address that stays keeps its socket and its connections; a new one is bound while the reload is prepared, so that a
-reload that cannot have it changes nothing; one that is gone stops accepting and drains.
+An address that stays keeps its socket and its connections; a new one is bound while the reload is prepared,
+so that a reload that cannot have it changes nothing; one that is gone stops accepting and drains.
 """
 
 from __future__ import annotations
@@ -73,7 +73,12 @@ class Listeners:
         self._make = make
         self.bound: list[Bound] = []
         self.leaving: list[Bound] = []
-        self.addresses: dict[str, str] = {}
+        self._addresses: dict[Bound, str] = {}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each listener is, by its name."""
+        return {bound.config.name: self._addresses[bound] for bound in self.bound}
 
     def prepare(self, configs: Mapping[str, ListenerConfig]) -> Prepared:
         """Bind what is new, accepting nothing yet; raises ``CannotListen`` and leaves nothing behind."""
@@ -91,6 +96,7 @@ class Listeners:
                 prepared.append((config, bound, tls))
         except (CannotListenError, OSError, ValueError) as error:
             for bound in fresh:
+                del self._addresses[bound]
                 bound.stop_accepting()
             raise CannotListen(f"[listener:{config.name}] endpoint: {config.endpoint}: {error}") from error
         return prepared
@@ -112,10 +118,9 @@ class Listeners:
         return kept
 
     def _bind(self, bound: Bound, tls: ServerTLS | None) -> None:
-        name = bound.config.name
-        self.addresses[name] = bound.listen(self._reactor, tls)
+        address = self._addresses[bound] = bound.listen(self._reactor, tls)
         bound.pause_accepting()
-        _log.info("listening on {address} (listener {name})", address=self.addresses[name], name=name)
+        _log.info("listening on {address} (listener {name})", address=address, name=bound.config.name)
 
     def commit(self, prepared: Prepared) -> list[Bound]:
         """Use the prepared listeners; return those that are gone and drain now."""
@@ -123,12 +128,12 @@ class Listeners:
         gone = [bound for bound in self.bound if bound not in kept]
         for config, bound, tls in prepared:
             if bound.config.name != config.name:
-                self.addresses[config.name] = self.addresses.pop(bound.config.name)
                 _log.info("listener {old} is listener {name} now", old=bound.config.name, name=config.name)
             bound.configure(config, tls)
         self.bound = kept
         for bound in gone:
             _log.info("listener {name} closes", name=bound.config.name)
+            del self._addresses[bound]
             bound.stop_accepting()
             bound.drain()
             self.leaving.append(bound)
