@@ -87,6 +87,7 @@ class Connection(Answering):
         """The client is gone."""
         self._is_lost = True
         self.deadline = NEVER
+        self._codec.close()
         if self._tunnel is not None:
             self._tunnel.close()
         self._leave()
@@ -284,9 +285,12 @@ class Connection(Answering):
             timeout = None if exchange.pipeline is None else exchange.pipeline.timeout
             if timeout is not None and now - exchange.started >= timeout:
                 self._interrupt(Refusal(504, "timeout"))
-            elif self._body is not None and self._discarded is None:
-                if self._pace.is_slow(exchange.bytes_in, now, self._host.config):
-                    self._give_up_body(_too_slow())
+            elif (
+                self._body is not None
+                and self._discarded is None
+                and self._pace.is_slow(exchange.bytes_in, now, self._host.config)
+            ):
+                self._give_up_body(_too_slow())
         size = queued(self.transport)
         if size and self._pace.is_stalled(written(self.transport), now, self._host.config.send_timeout):
             self.abort()
