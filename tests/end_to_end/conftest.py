@@ -13,11 +13,24 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.harness.client import Client
-from tests.end_to_end.harness.configuration import everything_to, ini
+from tests.end_to_end.harness.configuration import everything_to, ini, route
 from tests.end_to_end.harness.daemon import Daemon, Launch
 from tests.end_to_end.harness.recorder import Recorder
 
 Start = Callable[..., Daemon]
+Begin = Callable[..., Daemon]
+
+
+def reload(daemon: Daemon, *sections: str) -> None:
+    """Write a new configuration, ask for it, and wait until the daemon says that it is in use."""
+    mark = daemon.mark()
+    daemon.reload(ini(*sections))
+    daemon.wait_for_log("reloaded", mark)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> None:
+    """Take the place of the check that looks for Deferreds after each test: there is no reactor here."""
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +86,22 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return running.enter_context(Daemon(tmp_path, ini(*sections), launch))
 
         yield begin
+
+
+@pytest.fixture(scope="session")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A gateway that is given one configuration after the other."""
+    with Daemon(tmp_path_factory.mktemp("running"), ini(route("nothing", "*", respond="404"))) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def begin(_running: Daemon) -> Begin:
+    """Have a gateway that runs already take a configuration: half a second less than a start."""
+    assert _running.process.poll() is None, "the gateway has ended"
+
+    def take(*sections: str) -> Daemon:
+        reload(_running, *sections)
+        return _running
+
+    return take

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.end_to_end.conftest import Start
+from tests.end_to_end.conftest import Begin
 from tests.end_to_end.harness.client import get
 from tests.end_to_end.harness.configuration import everything_to, route, upstream
 from tests.end_to_end.harness.daemon import Daemon
@@ -72,9 +72,9 @@ def answered_by(daemon: Daemon, times: int = 6) -> set[bytes]:
 
 
 def test_a_target_that_fails_its_checks_gets_nothing_until_it_passes_them(
-    start: Start, two: list[Patient]
+    begin: Begin, two: list[Patient]
 ) -> None:
-    daemon = start(upstream("main", two[0].port, two[1].port, **CHECKED), route("main", "*"))
+    daemon = begin(upstream("main", two[0].port, two[1].port, **CHECKED), route("main", "*"))
     for patient in two:
         wait_until(daemon, "main", patient.port, "up")
     assert answered_by(daemon) == {b"one", b"two"}
@@ -87,10 +87,10 @@ def test_a_target_that_fails_its_checks_gets_nothing_until_it_passes_them(
     assert answered_by(daemon) == {b"one", b"two"}
 
 
-def test_a_check_asks_as_it_is_told(start: Start, two: list[Patient]) -> None:
+def test_a_check_asks_as_it_is_told(begin: Begin, two: list[Patient]) -> None:
     patient = two[0]
     patient.status = 418
-    start(
+    begin(
         upstream("main", patient.port, **{**CHECKED, "health_host": "checked.test", "health_status": "418"}),
         route("main", "*"),
     )
@@ -98,23 +98,23 @@ def test_a_check_asks_as_it_is_told(start: Start, two: list[Patient]) -> None:
     assert (visit.method, visit.value("Host")) == ("GET", "checked.test")
 
 
-def test_a_check_that_gets_no_answer_fails(start: Start, two: list[Patient]) -> None:
+def test_a_check_that_gets_no_answer_fails(begin: Begin, two: list[Patient]) -> None:
     two[0].recorder.on("/health", lambda visit: visit.link.wait_for_end())
     options = {**CHECKED, "health_timeout": "500ms"}
-    daemon = start(upstream("main", two[0].port, two[1].port, **options), route("main", "*"))
+    daemon = begin(upstream("main", two[0].port, two[1].port, **options), route("main", "*"))
     wait_until(daemon, "main", two[0].port, "down")
     assert answered_by(daemon) == {b"two"}
 
 
-def test_checks_of_a_target_that_does_not_listen_fail(start: Start, two: list[Patient]) -> None:
+def test_checks_of_a_target_that_does_not_listen_fail(begin: Begin, two: list[Patient]) -> None:
     dead = free_port()
-    daemon = start(upstream("main", dead, two[1].port, **CHECKED), route("main", "*"))
+    daemon = begin(upstream("main", dead, two[1].port, **CHECKED), route("main", "*"))
     wait_until(daemon, "main", dead, "down")
     assert answered_by(daemon) == {b"two"}
 
 
-def test_with_every_target_down_clients_are_told_at_once(start: Start, two: list[Patient]) -> None:
-    daemon = start(upstream("main", two[0].port, **CHECKED), route("main", "*"))
+def test_with_every_target_down_clients_are_told_at_once(begin: Begin, two: list[Patient]) -> None:
+    daemon = begin(upstream("main", two[0].port, **CHECKED), route("main", "*"))
     until(lambda: daemon.admin("/ready").status == 200, "the gateway is ready")
     two[0].status = 500
     wait_until(daemon, "main", two[0].port, "down")
@@ -128,19 +128,19 @@ def test_with_every_target_down_clients_are_told_at_once(start: Start, two: list
 
 
 def test_with_every_target_down_it_is_tried_where_the_operator_says_so(
-    start: Start, two: list[Patient]
+    begin: Begin, two: list[Patient]
 ) -> None:
     options = {**CHECKED, "when_all_down": "try"}
-    daemon = start(upstream("main", two[0].port, **options), route("main", "*"))
+    daemon = begin(upstream("main", two[0].port, **options), route("main", "*"))
     two[0].status = 500
     wait_until(daemon, "main", two[0].port, "down")
     assert answered_by(daemon) == {b"one"}
 
 
 def test_a_target_that_fails_in_traffic_is_ejected_and_comes_back_by_a_trial(
-    start: Start, two: list[Patient]
+    begin: Begin, two: list[Patient]
 ) -> None:
-    daemon = start(
+    daemon = begin(
         upstream("main", two[0].port, two[1].port, eject_after=2, eject_for="200ms", retry_budget="100%"),
         route("main", "*"),
     )
@@ -152,8 +152,8 @@ def test_a_target_that_fails_in_traffic_is_ejected_and_comes_back_by_a_trial(
     assert target(daemon, "main", two[0].port)["state"] == "up"
 
 
-def test_the_last_target_is_never_ejected(start: Start, two: list[Patient]) -> None:
-    daemon = start(everything_to(two[0].port, eject_after=1, eject_for="5m", retries=0))
+def test_the_last_target_is_never_ejected(begin: Begin, two: list[Patient]) -> None:
+    daemon = begin(everything_to(two[0].port, eject_after=1, eject_for="5m", retries=0))
     two[0].breaks.set()
     with daemon.connect() as client:
         assert [client.get("/x").status for _ in range(5)] == [502] * 5
@@ -162,10 +162,10 @@ def test_the_last_target_is_never_ejected(start: Start, two: list[Patient]) -> N
 
 
 def test_a_target_that_dies_and_returns_costs_no_idempotent_request_its_answer(
-    start: Start, two: list[Patient]
+    begin: Begin, two: list[Patient]
 ) -> None:
     """The short form of killing one of the upstreams under load."""
-    daemon = start(
+    daemon = begin(
         upstream("main", two[0].port, two[1].port, eject_after=2, eject_for="100ms", retry_budget="100%"),
         route("main", "*"),
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.conftest import Start
+from tests.end_to_end.conftest import Begin
 from tests.end_to_end.harness.answers import Answer
 from tests.end_to_end.harness.client import get, request
 from tests.end_to_end.harness.configuration import GATEWAY, everything_to, ini, listener, route, upstream
@@ -115,8 +115,8 @@ def test_an_upstream_without_idle_connections(narrow: Daemon, recorder: Recorder
             happens(recorder.visit("/no-idle", number).link.ended, "the connection is not kept")
 
 
-def test_past_max_connections_accepting_pauses_and_goes_on(start: Start, own_recorder: Recorder) -> None:
-    daemon = start(GATEWAY + "max_connections = 2\n", everything_to(own_recorder.port))
+def test_past_max_connections_accepting_pauses_and_goes_on(begin: Begin, own_recorder: Recorder) -> None:
+    daemon = begin(GATEWAY + "max_connections = 2\n", everything_to(own_recorder.port))
     with daemon.connect() as first, daemon.connect() as second, daemon.connect() as third:
         for client in (first, second):
             assert client.get("/within").status == 200
@@ -130,9 +130,9 @@ def test_past_max_connections_accepting_pauses_and_goes_on(start: Start, own_rec
 
 
 def test_past_max_connections_of_one_address_the_next_is_turned_away(
-    start: Start, own_recorder: Recorder
+    begin: Begin, own_recorder: Recorder
 ) -> None:
-    daemon = start(GATEWAY + "max_connections_per_ip = 2\n", everything_to(own_recorder.port))
+    daemon = begin(GATEWAY + "max_connections_per_ip = 2\n", everything_to(own_recorder.port))
     with daemon.connect() as first, daemon.connect() as second:
         assert first.get("/within").status == second.get("/within").status == 200
         with daemon.connect() as third:

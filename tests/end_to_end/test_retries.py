@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.conftest import Start
+from tests.end_to_end.conftest import Begin
 from tests.end_to_end.harness.client import get, request
 from tests.end_to_end.harness.configuration import everything_to, ini, route, upstream
 from tests.end_to_end.harness.daemon import Daemon
@@ -157,18 +157,18 @@ class LeavesWhenAsked:
 
 
 def test_an_idle_connection_that_turns_out_closed_is_the_pools_own_affair(
-    start: Start, own_recorder: Recorder
+    begin: Begin, own_recorder: Recorder
 ) -> None:
     own_recorder.otherwise(LeavesWhenAsked())
-    daemon = start(everything_to(own_recorder.port, retries=0))
+    daemon = begin(everything_to(own_recorder.port, retries=0))
     with daemon.connect() as client:
         assert [client.get(f"/idle/{number}").status for number in range(4)] == [200] * 4
     assert [daemon.record(path=f"/idle/{number}")["attempts"] for number in range(4)] == [1] * 4
 
 
-def test_a_post_that_met_a_closing_connection_is_not_sent_again(start: Start, own_recorder: Recorder) -> None:
+def test_a_post_that_met_a_closing_connection_is_not_sent_again(begin: Begin, own_recorder: Recorder) -> None:
     own_recorder.otherwise(LeavesWhenAsked())
-    daemon = start(everything_to(own_recorder.port))
+    daemon = begin(everything_to(own_recorder.port))
     with daemon.connect() as client:
         assert client.get("/warm").status == 200
         client.send(request("POST", "/raced", body=b"once"))

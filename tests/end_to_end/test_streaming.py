@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.end_to_end.conftest import Start
+from tests.end_to_end.conftest import Begin
 from tests.end_to_end.harness.client import Client, request
 from tests.end_to_end.harness.configuration import everything_to, section
 from tests.end_to_end.harness.daemon import Daemon
@@ -101,7 +101,7 @@ def test_a_client_that_does_not_read_holds_its_upstream_up(gateway: Daemon, reco
     assert body == pattern(stall.total)
 
 
-def test_an_upstream_that_does_not_read_holds_its_client_up(start: Start, own_recorder: Recorder) -> None:
+def test_an_upstream_that_does_not_read_holds_its_client_up(begin: Begin, own_recorder: Recorder) -> None:
     stall = Stall(64 * MIB)
     go_on = threading.Event()
 
@@ -110,7 +110,7 @@ def test_an_upstream_that_does_not_read_holds_its_client_up(start: Start, own_re
         visit.answer(200, hashlib.sha256(visit.read_body()).hexdigest().encode())
 
     own_recorder.on("/stalled", wait)
-    daemon = start(
+    daemon = begin(
         everything_to(own_recorder.port), section("route:large", path="/stalled", upstream="main", max_body=0)
     )
     with daemon.connect() as client:

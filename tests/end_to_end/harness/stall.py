@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.end_to_end.harness.waiting import is_writable
 
-QUIET = 1.0
+QUIET = 0.5
 """Seconds without room in a socket after which its other end counts as stalled.
 
 Guessed wrong on a slow machine, a test measures too little and still passes: it can never fail by time.
