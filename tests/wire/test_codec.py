@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from typing import Any
 
 import h11
@@ -267,6 +269,17 @@ def test_has_begun_tells_of_part_of_a_head_only() -> None:
         codec.receive(byte)
         begun.append(codec.has_begun)
     assert begun == [True, False, True, True, False, False]
+
+
+@pytest.mark.parametrize("text", [b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
+def test_a_closed_codec_leaves_nothing_for_the_collector(text: bytes) -> None:
+    gc.collect()
+    codec = RequestCodec(HeadLimits())
+    with contextlib.suppress(BadMessage):
+        codec.receive(text)
+    codec.close()
+    del codec
+    assert gc.collect() == 0
 
 
 def test_claims_are_those_of_the_last_request() -> None:

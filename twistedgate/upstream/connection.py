@@ -75,6 +75,7 @@ class UpstreamConnection(Asking):
         else:
             # TLS tells its own end; a TCP connection that ends well has told so before
             self._ended(is_clean=not self._is_plain and reason.check(ConnectionDone) is not None)
+        self._codec.close()
 
     # the answer
 

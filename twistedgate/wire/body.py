@@ -154,6 +154,7 @@ class ChunkedReader:
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserError as error:
+            self._parser = None
             raise BadMessage(self._status, self._reason, str(error)) from None
         if self._framing > MAX_CHUNK_EXTENSIONS + self._max_trailers[0]:
             raise BadMessage(self._status, self._reason, "too much around its chunks")

@@ -131,6 +131,11 @@ class _HeadReader:
         self._fed = 0
         self._lines = 0
 
+    def close(self) -> None:
+        """Hold nothing any longer: the parser holds our methods, a cycle that nobody needs any more."""
+        self._forget()
+        self.rest = b""
+
     @property
     def has_begun(self) -> bool:
         """Whether part of a head is here."""
