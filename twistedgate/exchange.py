@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 class Exchange:
     """One request on its way through the gateway.
 
-    Times are monotonic seconds, ``opened`` is wall-clock seconds; ``first_byte`` is 0 until an upstream answered.
-    ``client`` is the address of the client as believed: the peer's, or what a trusted proxy said.  ``request`` is
-    ``None`` where what came could not be understood.  What was counted in for the exchange, and must be counted out
-    on every way out, is in ``entered`` (policies) and ``holds_...``.
+    Times are monotonic seconds, ``opened`` is wall-clock seconds; ``first_byte`` is 0 until an upstream
+    answered.  ``client`` is the address of the client as believed: the peer's, or what a trusted proxy said.
+    ``request`` is ``None`` where what came could not be understood.  What was counted in for the exchange,
+    and must be counted out on every way out, is in ``entered`` (policies) and ``holds_...``.
     """
 
     __slots__ = (
