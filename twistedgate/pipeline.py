@@ -80,7 +80,10 @@ class Pipeline:
             return refuse(400, "bad-path")
         if request.length:
             self._bound_body(exchange)
-        if not self._gate.enter():
+        gate = self._gate
+        if gate.limit is None:
+            gate.under_way += 1
+        elif not gate.enter():
             return refuse(503, "too-many")
         exchange.holds_gate = True
         if self._admits:

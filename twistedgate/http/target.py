@@ -84,6 +84,12 @@ def parse_target(method: str, raw: bytes, host: bytes | None, is_http10: bool) -
 
     Raises ``BadMessage`` 400: ``bad-path``, ``bad-host``, or ``bad-request`` for the form or the query.
     """
+    if len(raw) <= _REMEMBERED_LENGTH:
+        return _remembered(method, raw, host, is_http10)
+    return _parse(method, raw, host, is_http10)
+
+
+def _parse(method: str, raw: bytes, host: bytes | None, is_http10: bool) -> RequestTarget:
     if host is not None:
         clean = _CLEAN(raw.decode("latin-1"))
         if clean is not None:
@@ -92,6 +98,11 @@ def parse_target(method: str, raw: bytes, host: bytes | None, is_http10: bool) -
                 name, authority = parse_host(host) if host or not is_http10 else ("", "")
                 return RequestTarget(path, query, name, authority, False)
     return _parse_unusual(method, raw, host, is_http10)
+
+
+_REMEMBERED_LENGTH = 128
+_remembered = lru_cache(1024)(_parse)
+"""Targets that were asked for a moment ago: endpoints without an id, and whatever is polled."""
 
 
 def _parse_unusual(method: str, raw: bytes, host: bytes | None, is_http10: bool) -> RequestTarget:
