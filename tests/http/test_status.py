@@ -38,6 +38,7 @@ def test_invented_phrases_take_no_memory() -> None:
 
 
 def test_long_phrases_are_not_remembered() -> None:
+    status_module._lines.clear()
     phrase = b"long " * 1000
     assert status_line(201, phrase) == b"HTTP/1.1 201 %b\r\n" % phrase
     assert (201, phrase) not in status_module._lines

@@ -156,6 +156,26 @@ def test_versions_are_remembered_apart() -> None:
         assert (request.is_http10, request.keep_alive) == (not keep_alive, keep_alive)
 
 
+def test_versions_of_answers_are_remembered_apart() -> None:
+    forget_everything()
+    for _ in range(2):
+        for version, keep_alive in ((b"1.1", True), (b"1.0", False)):
+            (answer, *_) = read_answers([b"HTTP/%b 200 OK\r\nContent-Length: 0\r\n\r\n" % version])
+            assert answer[6] is keep_alive
+        chunks = b"Transfer-Encoding: chunked\r\n\r\n"
+        assert read_answers([b"HTTP/1.1 200 OK\r\n" + chunks])[0][0] == "answer"
+        assert read_answers([b"HTTP/1.0 200 OK\r\n" + chunks]) == [("refused", 502, "bad-response")]
+
+
+@pytest.mark.parametrize("value", [b"a b", b" a b", b"a b ", b"\ta b\t", b" \t a b \t ", b"a b\t", b"a b \t"])
+def test_blanks_around_a_value_are_no_part_of_it(value: bytes) -> None:
+    for pieces in ([b"X:%b" % value], [b"X:", value], [b"X:%b" % value[:-1], value[-1:]]):
+        text = [b"GET / HTTP/1.1\r\nHost: a\r\n", *pieces, b"\r\n\r\n"]
+        forget_everything()
+        assert read_requests(text)[0][4] == b"Host: a\r\nX: a b\r\n"
+        assert read_requests([b"".join(text)])[0][4] == b"Host: a\r\nX: a b\r\n"
+
+
 def test_requests_and_answers_are_remembered_apart() -> None:
     fields = b"Host: a\r\nX-Consumer: root\r\nContent-Length: 5\r\n\r\n"
     forget_everything()
