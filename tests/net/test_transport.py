@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -355,3 +356,21 @@ def test_a_foreign_transport_has_no_counts_and_can_half_close() -> None:
     transport = StringTransport()
     assert (lowest(transport), queued(transport), written(transport)) == (transport, 0, 0)
     assert can_half_close(transport)
+
+
+def test_a_stock_transport_has_the_same_counts(loop: Loop, tmp_path: Path) -> None:
+    """As of a unix socket: whoever takes nothing there is noticed too."""
+    path = str(tmp_path / "socket")
+    loop.ports.append(loop.reactor.listenUNIX(path, loop.factory()))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        loop.until(lambda: loop.accepted)
+        [recorder] = loop.accepted
+        recorder.transport.write(MUCH)
+        loop.turn()
+        before = (queued(recorder.transport), written(recorder.transport))
+        assert 0 < before[0] < len(MUCH)
+        drain(loop, client, recorder, len(MUCH))
+        loop.until(lambda: not is_writing(recorder))
+        assert queued(recorder.transport) == 0
+        assert written(recorder.transport) > before[1]

@@ -131,15 +131,20 @@ def lowest(transport: Any) -> Any:
 
 
 def queued(transport: Any) -> int:
-    """Return the bytes that wait for the kernel; 0 where a foreign transport does not tell."""
-    size: int = getattr(lowest(transport), "queued", 0)
-    return size
+    """Return the bytes that wait for the kernel."""
+    below = lowest(transport)
+    size: int | None = getattr(below, "queued", None)
+    if size is not None:
+        return size
+    # a stock transport has the same queue, and tells nobody
+    sizes: tuple[int, int] = getattr(below, "_tempDataLen", 0), getattr(below, "offset", 0)
+    return len(getattr(below, "dataBuffer", b"")) + sizes[0] - sizes[1]
 
 
 def written(transport: Any) -> int:
     """Return a number that grows when a queue empties."""
-    size: int = getattr(lowest(transport), "written", 0)
-    return size
+    size: int | None = getattr(lowest(transport), "written", None)
+    return -queued(transport) if size is None else size
 
 
 def can_half_close(transport: Any) -> bool:
