@@ -7,6 +7,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from tests.certificates import Authority, Pair
+from tests.conftest import LoggedFailures
 from tests.downstream.conversation import Line, get
 from tests.downstream.ports import Harbour, Port, configured
 from twistedgate.downstream.capacity import NO_ADDRESS, Capacity
@@ -220,6 +221,17 @@ def test_a_sweep_looks_at_every_connection() -> None:
     place.clock.advance(10.0)
     place.listener.sweep(place.clock())
     assert all(line.received.startswith(b"HTTP/1.1 408 ") for line in lines)
+
+
+def test_a_connection_that_fails_in_a_sweep_ends_alone(logged_failures: LoggedFailures) -> None:
+    place = Place(header_timeout=10.0)
+    lines = [place.connect() for _ in range(3)]
+    lines[1].protocol._expire = None
+    place.clock.advance(10.0)
+    place.listener.sweep(place.clock())
+    assert [line.is_aborted for line in lines] == [False, True, False]
+    assert all(line.received.startswith(b"HTTP/1.1 408 ") for line in (lines[0], lines[2]))
+    assert len(logged_failures.flush(TypeError)) == 1
 
 
 def test_a_closed_address_leaves_its_connections() -> None:

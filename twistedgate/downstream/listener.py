@@ -15,6 +15,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 
 from twistedgate.config.model import ListenerConfig
 from twistedgate.downstream.capacity import NO_ADDRESS, Capacity
@@ -24,6 +25,8 @@ from twistedgate.http.hops import Peer
 from twistedgate.net.binding import Binding, bind
 from twistedgate.net.tls import CurrentTLS, ServerTLS, ServerTLSFactory
 from twistedgate.wire.codec import HeadLimits
+
+_log = Logger()
 
 
 class RequestIds:
@@ -146,7 +149,11 @@ class Listener(Factory):
     def sweep(self, now: float) -> None:
         """End what has taken too long."""
         for connection in list(self.connections):
-            connection.sweep(now)
+            try:
+                connection.sweep(now)
+            except Exception:  # noqa: BLE001 -- as in the reactor: it ends this connection, and only this one
+                _log.failure("a connection failed when its time was over")
+                connection.abort()
 
     def stop_accepting(self) -> Deferred[None]:
         """Close the address; connections stay."""
