@@ -7,6 +7,7 @@ import math
 from collections.abc import Awaitable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.python.failure import Failure
 
@@ -200,7 +201,9 @@ class Sink:
 class Waiting:
     """Somebody who waits for an answer, as the line does."""
 
-    def __init__(self, answer: Awaitable[Any]) -> None:
+    def __init__(self, answer: Awaitable[Any], told: Deferred[None] | None = None) -> None:
+        """``told`` is told when the wait is over."""
+        self._told = told
         self.response: Any = None
         self.error: Any = None
         self.is_done = False
@@ -216,6 +219,8 @@ class Waiting:
 
     def _ended(self) -> None:
         self.is_done = True
+        if self._told is not None:
+            self._told.callback(None)
 
     def throw(self, error: BaseException) -> None:
         """Interrupt the wait, as a client does that leaves."""
