@@ -119,7 +119,7 @@ class Probe:
 
 
 class World:
-    """What an upstream gets from its process: a network, names, checks, and chance that is always the same."""
+    """What an upstream gets from its process: a network, names, checks, and chance that never changes."""
 
     def __init__(self, **known: tuple[str, ...]) -> None:
         self.network = Network()

@@ -372,9 +372,7 @@ class Host:
         self.pool: Any = None
         self.target: Any = None
 
-    def listen(
-        self, name: str, answer: bytes = OK, *, speaks_tls: bool = True, patience: float = 20.0
-    ) -> None:
+    def listen(self, name: str, answer: bytes = OK, *, tls: bool = True, patience: float = 20.0) -> None:
         """Open a target that shows a certificate for ``name``, or nothing at all."""
         factory: Any = Factory.forProtocol(lambda: self._accept(answer))
         factory.noisy = False
