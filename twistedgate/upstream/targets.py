@@ -55,6 +55,7 @@ class Targets:
         self._watches: list[Watch] = []
         self._addresses: dict[TargetConfig, tuple[str, ...]] = {}
         self._revision = -1
+        self._is_stopped = False
         self._gone: Callable[[Target], None] = lambda target: None
         self.by_name: dict[str, Target] = {}
         self.resolved: Deferred[None] = Deferred()
@@ -70,7 +71,8 @@ class Targets:
             )
 
     def stop(self) -> None:
-        """Look up and check no more."""
+        """Look up, check and judge no more: the targets may be another's by now."""
+        self._is_stopped = True
         for watch in self._watches:
             watch.stop()
         self._watches = []
@@ -87,32 +89,31 @@ class Targets:
         wanted: dict[str, Target] = {}
         for configured in self._config.targets:
             for address in self._addresses.get(configured, ()):
-                target = self._make(configured, address)
-                wanted.setdefault(target.name, target)
+                target = Target(configured, address)
+                if target.name not in wanted:
+                    wanted[target.name] = self._known(target)
         now = self._surroundings.now()
-        for name in [name for name in self.by_name if name not in wanted]:
-            self._log(self._judge.remove(name, now))
-            self._gone(self.by_name.pop(name))
+        for name, target in list(self.by_name.items()):
+            if wanted.get(name) is not target:
+                self._log(self._judge.remove(name, now))
+                self._gone(self.by_name.pop(name))
         for name, target in wanted.items():
-            if name not in self.by_name:
-                self.by_name[name] = target
-                self._log(self._judge.add(name, target.config.weight, now))
+            self.by_name[name] = target
+            self._log(self._judge.add(name, target.config.weight, now))
         self._refresh(now)
         if self._config.health_path:
             self._probers.update(self._checks())
         if len(self._addresses) == len(set(self._config.targets)):
             self._resolved()
 
-    def _make(self, config: TargetConfig, address: str) -> Target:
-        target = Target(config, address)
+    def _known(self, target: Target) -> Target:
+        """Return the target of that name, with its counts, as it is configured now."""
         present = self.by_name.get(target.name) or self._previous.get(target.name)
-        if present is None:
+        if present is None or present.config.scheme != target.config.scheme:
             return target
-        if present.config.scheme != config.scheme:
-            return target
-        present.config = config
+        present.config = target.config
         present.authority = target.authority
-        present.weight = config.weight
+        present.weight = target.weight
         return present
 
     def _checks(self) -> Iterable[HealthCheck]:
@@ -129,18 +130,24 @@ class Targets:
     def failed(self, target: Target, reason: str, now: float) -> None:
         """A request to the target came to nothing."""
         target.failed += 1
+        if self._is_stopped:
+            return
         target.consecutive_failures += 1
         target.trial = None
         self._heard(self._judge.failed(target.name, reason, now), now)
 
     def succeeded(self, target: Target, now: float) -> None:
         """A request was answered; only of interest after failures."""
+        if self._is_stopped:
+            return
         target.consecutive_failures = 0
         target.trial = None
         self._heard(self._judge.succeeded(target.name, now), now)
 
     def left_undecided(self, target: Target, now: float) -> None:
         """The trial ended without a verdict: another request may be it."""
+        if self._is_stopped:
+            return
         target.trial = None
         self._heard(self._judge.trial_abandoned(target.name, now), now)
 
@@ -193,7 +200,7 @@ class Targets:
             return None
         target.in_flight += 1
         target.requests += 1
-        if target.is_on_trial:
+        if target.is_on_trial and not self._is_stopped:
             target.is_on_trial = False
             target.trial = exchange
             now = self._surroundings.now()

@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.logger import capturedLogs, formatEvent
+
+from tests.upstream.network import World, targets, upstream_config
+from twistedgate.balancing.health import State
+from twistedgate.config.model import TargetConfig
+from twistedgate.testing import exchange
+from twistedgate.upstream.target import Target
+from twistedgate.upstream.targets import FIRST_LOOKUP, Targets
+
+FIRST, SECOND, THIRD = "192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"
+
+
+class Watched:
+    """The targets of an upstream, and what became of them."""
+
+    def __init__(self, world: World, *places: str, previous: Targets | None = None, **options: Any) -> None:
+        self.world = world
+        self.gone: list[str] = []
+        self.targets = Targets(upstream_config(*places, **options), world.surroundings, previous)
+        self.targets.start(lambda target: self.gone.append(target.name))
+
+    @property
+    def now(self) -> float:
+        """The test's time."""
+        return self.world.network.seconds()
+
+    @property
+    def names(self) -> list[str]:
+        """Who is there."""
+        return sorted(self.targets.by_name)
+
+    def picked(self, count: int = 6) -> list[str]:
+        """Return who is picked, and let all of it go again."""
+        found = []
+        for _ in range(count):
+            target = self.targets.pick(b"", (), exchange())
+            if target is not None:
+                target.in_flight -= 1
+                found.append(target.name)
+        return found
+
+    def fail(self, name: str, times: int = 1) -> None:
+        """Let requests to a target fail."""
+        for _ in range(times):
+            self.targets.failed(self.targets.by_name[name], "reset", self.now)
+
+    def succeed(self, name: str) -> None:
+        """Let a request to a target be answered."""
+        self.targets.succeeded(self.targets.by_name[name], self.now)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+        self.world.network.advance(seconds)
+        self.targets.tick(self.now)
+
+    def states(self) -> dict[str, State]:
+        """Return how each target stands."""
+        return {verdict.name: verdict.state for verdict in self.targets.verdicts(self.now)}
+
+
+# names and addresses
+
+
+def test_an_address_is_a_target_at_once() -> None:
+    watched = Watched(World(), FIRST, SECOND)
+    assert watched.names == [FIRST, SECOND]
+    assert sorted(set(watched.picked())) == [FIRST, SECOND]
+    assert watched.targets.resolved.called
+    assert watched.targets.available_count == 2
+
+
+def test_each_address_of_a_name_is_a_target_of_its_own() -> None:
+    watched = Watched(World(orders=("192.0.2.2", "192.0.2.1", "2001:db8::1")), "orders.test:8080")
+    assert watched.names == ["192.0.2.1:8080", "192.0.2.2:8080", "[2001:db8::1]:8080"]
+    authorities = {target.authority for target in watched.targets.by_name.values()}
+    assert authorities == {b"orders.test:8080"}
+
+
+def test_addresses_that_stay_keep_their_counts() -> None:
+    world = World(orders=("192.0.2.1", "192.0.2.2"))
+    watched = Watched(world, "orders.test:80")
+    kept = watched.targets.by_name[SECOND]
+    kept.in_flight, kept.requests = 3, 7
+    watched.fail(SECOND)
+    world.names.known["orders.test"] = ("192.0.2.2", "192.0.2.3")
+    world.network.advance(30)
+    assert watched.names == [SECOND, THIRD]
+    assert watched.targets.by_name[SECOND] is kept
+    assert (kept.in_flight, kept.requests, kept.failed) == (3, 7, 1)
+    assert watched.gone == [FIRST]
+    assert sorted(set(watched.picked())) == [SECOND, THIRD]
+
+
+def test_an_address_that_returns_is_a_new_target() -> None:
+    world = World(orders=("192.0.2.1", "192.0.2.2"))
+    watched = Watched(world, "orders.test:80", eject_after=1)
+    watched.fail(FIRST)
+    assert watched.states()[FIRST] == State.EJECTED
+    for addresses in (("192.0.2.2",), ("192.0.2.1", "192.0.2.2")):
+        world.names.known["orders.test"] = addresses
+        world.network.advance(30)
+    assert watched.states() == {FIRST: State.UP, SECOND: State.UP}
+
+
+def test_a_name_that_cannot_be_looked_up_any_more_keeps_its_addresses() -> None:
+    world = World(orders=("192.0.2.1",))
+    watched = Watched(world, "orders.test:80")
+    world.names.known["orders.test"] = ()
+    with capturedLogs() as logged:
+        world.network.advance(30)
+    assert len(logged) == 1
+    assert watched.picked(1) == [FIRST]
+
+
+def test_two_names_of_one_address_are_one_target_as_the_first_is_configured() -> None:
+    world = World(a=("192.0.2.1",), b=("192.0.2.1",))
+    configured = (TargetConfig("http", "a.test", 80, weight=3), TargetConfig("http", "b.test", 80, weight=1))
+    watched = Watched(world, targets=configured)
+    target = watched.targets.by_name[FIRST]
+    for addresses in (("192.0.2.1", "192.0.2.2"), ("192.0.2.1",)):
+        world.names.known["b.test"] = addresses
+        world.network.advance(30)
+        assert watched.targets.by_name[FIRST] is target
+        assert (target.authority, target.config, target.weight) == (b"a.test", configured[0], 3)
+
+
+def test_a_target_that_is_another_names_now_has_that_ones_weight() -> None:
+    world = World(a=("192.0.2.1",), b=("192.0.2.1", "192.0.2.2"))
+    configured = (TargetConfig("http", "a.test", 80, weight=3), TargetConfig("http", "b.test", 80, weight=1))
+    watched = Watched(world, targets=configured)
+    world.names.known["a.test"] = ("192.0.2.3",)
+    world.network.advance(30)
+    weights = {verdict.name: verdict.weight for verdict in watched.targets.verdicts(watched.now)}
+    assert weights == {FIRST: 1, SECOND: 1, THIRD: 3}
+    assert watched.targets.by_name[FIRST].weight == 1
+
+
+def test_a_start_waits_for_all_names() -> None:
+    world = World(a=("192.0.2.1",))
+    watched = Watched(world, "a.test:80", "b.test:80")
+    assert not watched.targets.resolved.called
+    assert watched.picked(1) == [FIRST]
+    world.names.answer("b.test", "192.0.2.2")
+    assert watched.targets.resolved.called
+
+
+def test_but_goes_on_without_those_that_are_not_found_in_time() -> None:
+    world = World(a=("192.0.2.1",))
+    watched = Watched(world, "a.test:80", "b.test:80")
+    resolved = [watched.targets.resolved.called]
+    world.network.advance(FIRST_LOOKUP)
+    assert [*resolved, watched.targets.resolved.called] == [False, True]
+    world.names.answer("b.test", "192.0.2.2")
+    assert watched.names == [FIRST, SECOND]
+
+
+def test_without_any_target_nobody_is_picked() -> None:
+    watched = Watched(World(), "nowhere.test:80")
+    assert watched.picked() == []
+    assert watched.targets.available_count == 0
+
+
+def test_a_stop_leaves_nothing_behind_and_nobody_waiting() -> None:
+    world = World(a=("192.0.2.1",))
+    watched = Watched(world, "a.test:80", "b.test:80", health_path="/health")
+    assert world.probe.under_way == {FIRST}
+    watched.targets.stop()
+    assert watched.targets.resolved.called
+    assert world.probe.under_way == set()
+    world.names.known["a.test"] = ("192.0.2.9",)
+    world.network.advance(100)
+    assert watched.names == [FIRST]
+    assert not world.network.getDelayedCalls()
+
+
+# the judge
+
+
+def test_checks_take_a_target_down_and_bring_it_back_with_one_line_each() -> None:
+    world = World()
+    watched = Watched(world, FIRST, SECOND, health_path="/health", health_rise=1)
+    with capturedLogs() as logged:
+        world.probe.answer(FIRST, 500)
+        world.probe.answer(SECOND, 200)
+        assert watched.gone == [FIRST]
+        assert set(watched.picked()) == {SECOND}
+        world.network.advance(5)
+        world.probe.answer(FIRST, 503)
+        world.network.advance(5)
+        world.probe.answer(FIRST, 200)
+    assert sorted(set(watched.picked())) == [FIRST, SECOND]
+    assert [(event["log_level"].name, formatEvent(event)) for event in logged] == [
+        ("warn", f"upstream orders: target {FIRST} is down: its first check is bad: status 500"),
+        ("info", f"upstream orders: target {FIRST} is up: 1 good checks in a row"),
+    ]
+
+
+def test_each_target_is_asked_by_its_address_and_for_its_own_host() -> None:
+    world = World(orders=("192.0.2.1", "192.0.2.2"))
+    Watched(world, "orders.test:80", health_path="/health")
+    assert [(check.address, check.host, check.path) for check in world.probe.asked] == [
+        ("192.0.2.1", "orders.test", "/health"),
+        ("192.0.2.2", "orders.test", "/health"),
+    ]
+
+
+def test_targets_that_come_and_go_are_checked_while_they_are_there() -> None:
+    world = World(orders=("192.0.2.1", "192.0.2.2"))
+    Watched(world, "orders.test:80", health_path="/health", health_timeout=1000.0)
+    world.names.known["orders.test"] = ("192.0.2.2", "192.0.2.3")
+    world.network.advance(30)
+    assert world.probe.under_way == {SECOND, THIRD}
+    assert len(world.probe.asked) == 3
+
+
+def test_failures_eject_a_target_and_close_what_is_idle() -> None:
+    watched = Watched(World(), FIRST, SECOND, eject_after=3)
+    with capturedLogs() as logged:
+        watched.fail(FIRST, times=5)
+    assert watched.gone == [FIRST]
+    assert set(watched.picked()) == {SECOND}
+    assert watched.targets.available_count == 1
+    assert [formatEvent(event) for event in logged] == [
+        f"upstream orders: target {FIRST} is ejected: 3 failures in a row, out for 30 s: reset"
+    ]
+
+
+def test_a_good_answer_in_between_begins_anew() -> None:
+    watched = Watched(World(), FIRST, SECOND, eject_after=3)
+    for _ in range(4):
+        watched.fail(FIRST, times=2)
+        watched.succeed(FIRST)
+    assert watched.states()[FIRST] == State.UP
+    assert watched.targets.by_name[FIRST].failed == 8
+    assert watched.targets.by_name[FIRST].consecutive_failures == 0
+
+
+def ejected(**options: Any) -> Watched:
+    """Return targets of which the first was ejected, and may be tried now."""
+    watched = Watched(World(), FIRST, SECOND, eject_after=1, eject_for=10.0, **options)
+    watched.fail(FIRST)
+    watched.pass_time(10)
+    assert watched.states()[FIRST] == State.TRIAL
+    return watched
+
+
+def trial_of(watched: Watched) -> Target:
+    """Pick until the target on trial is picked; its exchange is the trial."""
+    for _ in range(4):
+        target = watched.targets.pick(b"", (), exchange())
+        assert target is not None
+        if target.name == FIRST:
+            return target
+    raise AssertionError("it is not picked")
+
+
+def test_one_request_tries_an_ejected_target_and_no_other() -> None:
+    watched = ejected()
+    target = trial_of(watched)
+    assert target.trial is not None
+    assert FIRST not in watched.picked(20)
+
+
+def test_its_success_brings_the_target_back() -> None:
+    watched = ejected()
+    trial_of(watched)
+    watched.succeed(FIRST)
+    assert watched.states()[FIRST] == State.UP
+    assert FIRST in watched.picked()
+    assert watched.targets.by_name[FIRST].trial is None
+
+
+def test_its_failure_ejects_it_for_longer() -> None:
+    watched = ejected()
+    trial_of(watched)
+    watched.fail(FIRST)
+    for seconds, state in ((19, State.EJECTED), (1, State.TRIAL)):
+        watched.pass_time(seconds)
+        assert watched.states()[FIRST] == state
+
+
+def test_a_trial_without_a_verdict_lets_another_try() -> None:
+    watched = ejected()
+    target = trial_of(watched)
+    watched.targets.left_undecided(target, watched.now)
+    assert target.trial is None
+    assert trial_of(watched) is target
+
+
+def test_a_target_that_returns_grows_into_its_weight() -> None:
+    watched = ejected(slow_start=10.0)
+    trial_of(watched)
+    watched.succeed(FIRST)
+    weights = []
+    for _ in range(5):
+        weights.append(watched.targets.by_name[FIRST].weight)
+        watched.pass_time(2.5)
+    assert weights == pytest.approx([0.1, 0.325, 0.55, 0.775, 1.0])
+    assert watched.targets.by_name[SECOND].weight == 1
+
+
+@pytest.mark.parametrize(("when_all_down", "picked"), [("fail", []), ("try", [FIRST])])
+def test_what_happens_when_all_are_down_is_the_operators_choice(
+    when_all_down: str, picked: list[str]
+) -> None:
+    world = World()
+    watched = Watched(world, FIRST, health_path="/health", when_all_down=when_all_down)
+    world.probe.answer(FIRST, 500)
+    assert watched.picked(1) == picked
+
+
+def test_a_weight_of_nothing_drains() -> None:
+    watched = Watched(World(), targets=(*targets(FIRST), *targets(SECOND, weight=0)))
+    assert set(watched.picked()) == {FIRST}
+    assert watched.states()[SECOND] == State.DRAINED
+
+
+# those who ask
+
+
+def test_a_pick_is_counted() -> None:
+    watched = Watched(World(), FIRST)
+    for number in (1, 2):
+        target = watched.targets.pick(b"", (), exchange())
+        assert target is not None
+        assert (target.in_flight, target.requests) == (number, number)
+
+
+def test_who_was_tried_is_picked_again_only_if_nobody_else_is_up() -> None:
+    watched = Watched(World(), FIRST, SECOND, eject_after=1)
+    tried = [watched.targets.by_name[FIRST]]
+    assert {watched.targets.pick(b"", tried, exchange()) for _ in range(4)} == {
+        watched.targets.by_name[SECOND]
+    }
+    watched.fail(SECOND)
+    assert watched.targets.pick(b"", tried, exchange()) is tried[0]
+
+
+# across a reload
+
+
+def test_what_stays_keeps_its_counts_and_takes_the_new_options() -> None:
+    world = World()
+    before = Watched(world, FIRST, SECOND)
+    kept = before.targets.by_name[FIRST]
+    kept.in_flight, kept.requests = 2, 5
+    after = Watched(world, targets=targets(FIRST, THIRD, weight=4), previous=before.targets)
+    before.targets.stop()
+    assert after.names == [FIRST, THIRD]
+    assert after.targets.by_name[FIRST] is kept
+    assert (kept.in_flight, kept.requests, kept.weight) == (2, 5, 4)
+
+
+def test_another_scheme_is_another_target() -> None:
+    world = World()
+    before = Watched(world, FIRST)
+    secure = (TargetConfig("https", "192.0.2.1", 80),)
+    after = Watched(world, targets=secure, previous=before.targets)
+    assert after.targets.by_name[FIRST] is not before.targets.by_name[FIRST]
+
+
+def test_an_exchange_of_before_does_not_judge_what_is_anothers_by_now() -> None:
+    world = World()
+    before = Watched(world, FIRST, SECOND, eject_after=2)
+    before.fail(FIRST)
+    after = Watched(world, targets=targets(FIRST, SECOND, weight=7), previous=before.targets)
+    before.targets.stop()
+    with capturedLogs() as logged:
+        before.fail(FIRST, times=9)
+        before.succeed(FIRST)
+        before.pass_time(100)
+    shared = after.targets.by_name[FIRST]
+    assert shared is before.targets.by_name[FIRST]
+    assert (shared.weight, shared.failed, shared.is_on_trial) == (7, 10, False)
+    assert before.gone == []
+    assert logged == []
+
+
+def test_nor_takes_the_trial_that_is_for_those_of_now() -> None:
+    world = World()
+    before = Watched(world, FIRST, SECOND)
+    after = Watched(world, FIRST, SECOND, previous=before.targets, eject_after=1, eject_for=10.0)
+    before.targets.stop()
+    after.fail(FIRST)
+    after.pass_time(10)
+    assert FIRST in before.picked(4)
+    assert trial_of(after).name == FIRST
+    after.succeed(FIRST)
+    assert after.states()[FIRST] == State.UP
