@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from twisted.internet.defer import Deferred
@@ -51,6 +51,7 @@ class Upstream:
         self._needs_key = config.balance == "consistent-hash"
         self._key_of = compile_key(config.hash_key)
         self._budget = RetryBudget(config.retry_budget)
+        self._used_again: Callable[[Upstream], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name} targets={list(self.targets.by_name.values())}>"
@@ -65,8 +66,12 @@ class Upstream:
         """Fires once the targets are known, or could not be found in time."""
         return self.targets.resolved
 
-    def retire(self) -> None:
-        """Begin nothing new; what is under way ends by itself."""
+    def retire(self, used_again: Callable[[Upstream], None]) -> None:
+        """Begin nothing new; what is under way ends by itself.
+
+        ``used_again`` is called when an exchange that began before makes a connection all the same.
+        """
+        self._used_again = used_again
         self.targets.stop()
         self.pool.retire()
 
@@ -101,20 +106,24 @@ class Upstream:
         """Count one request less in flight to ``target``, and judge a body that was relayed."""
         target = cast(Target, target)
         target.in_flight -= 1
+        is_trial = target.trial is exchange
         if exchange.reason in _BROKEN_BODIES:
             self.targets.failed(target, exchange.reason, self._now())
-        elif target.trial is exchange:
-            if exchange.reason:
-                self.targets.left_undecided(target, self._now())
-            else:
+        elif is_trial or target.consecutive_failures:
+            response = exchange.response
+            if not exchange.reason and response is not None and response.status not in _BAD_ANSWERS:
                 self.targets.succeeded(target, self._now())
+            elif is_trial:
+                self.targets.left_undecided(target, self._now())
+        if is_trial:
+            target.trial = None
 
     async def send(self, target: TargetPort, exchange: Exchange, head: bytes) -> Response:
         """Send a request and return the head of its answer; raises ``UpstreamFailure``."""
         target = cast(Target, target)
         connection: UpstreamConnection | None = None
         response: Response | None = None
-        now = exchange.started if exchange.attempts == 1 else self._now()
+        now = self._now()
         try:
             connection = self.pool.take(target, exchange.request.method in IDEMPOTENT, now)
             if connection is not None:
@@ -145,6 +154,8 @@ class Upstream:
     async def _connect(self, target: Target, exchange: Exchange) -> UpstreamConnection:
         began = self._now()
         connecting = self.pool.connect(target)
+        if self._used_again is not None:
+            self._used_again(self)
         try:
             return await connecting
         finally:

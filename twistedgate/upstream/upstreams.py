@@ -45,8 +45,13 @@ class Upstreams:
                 upstream.start()
         for name, upstream in before.items():
             if prepared.get(name) is not upstream:
-                upstream.retire()
-                self._leaving.append(upstream)
+                upstream.retire(self._leave)
+                self._leave(upstream)
+
+    def _leave(self, upstream: Upstream) -> None:
+        """Look after an upstream that is not in use any more, as long as it has connections."""
+        if upstream not in self._leaving:
+            self._leaving.append(upstream)
 
     def sweep(self, now: float) -> None:
         """End what is past its deadline, and forget what has nothing under way."""
@@ -60,5 +65,5 @@ class Upstreams:
     def stop(self) -> None:
         """End every probe, look-up and connection."""
         for upstream in [*self.upstreams.values(), *self._leaving]:
-            upstream.retire()
+            upstream.retire(self._leave)
             upstream.pool.abort()
