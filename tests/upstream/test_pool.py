@@ -15,7 +15,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from tests.certificates import Authority
-from tests.upstream.conversation import OK, Sink, Waiting
+from tests.conftest import LoggedFailures
+from tests.upstream.conversation import BEGUN, OK, Sink, Waiting
 from tests.upstream.network import Network, connect_error, upstream_config
 from twistedgate.config.model import TargetConfig
 from twistedgate.errors import ClientGone
@@ -250,6 +251,21 @@ def test_looks_after_the_deadlines_of_what_is_under_way() -> None:
     assert not waiting.is_done
     lent.pass_time(0.1)
     assert waiting.failure == (504, "response-timeout", True)
+
+
+def test_a_connection_that_fails_in_a_sweep_ends_alone(logged_failures: LoggedFailures) -> None:
+    class Broken(Sink):
+        def fail(self) -> None:
+            raise TypeError
+
+    lent = Lent(read_timeout=5.0)
+    for _ in range(3):
+        waiting = Waiting(lent.connected().begin(exchange(), HEAD, lent.network.seconds()))
+        lent.network.last.connection.dataReceived(BEGUN)
+        waiting.response.body.attach(Broken())
+    lent.pass_time(5.0)
+    assert all(attempt.wire.is_aborted for attempt in lent.network.attempts)
+    assert len(logged_failures.flush(TypeError)) == 3
 
 
 def test_says_what_it_has() -> None:

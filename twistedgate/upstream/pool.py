@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import ClientFactory
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
@@ -34,6 +35,8 @@ CLOSING_MARGIN = 1.0
 """Seconds by which the pool gives up a connection before the target said it would."""
 
 MAX_RESPONSE_FIELDS = 200
+
+_log = Logger()
 
 
 class _Connecting(ClientFactory):
@@ -209,7 +212,11 @@ class Pool:
     def sweep(self, now: float) -> None:
         """End what is past its deadline."""
         for connection in [connection for connection in self._connections if connection.deadline <= now]:
-            connection.expire(now)
+            try:
+                connection.expire(now)
+            except Exception:  # noqa: BLE001 -- as in the reactor: it ends this connection, and only this one
+                _log.failure("a connection to a target failed when its time was over")
+                connection.abort()
 
     def drop(self, target: Target) -> None:
         """Close the idle connections of a target that is down or gone."""
