@@ -16,6 +16,7 @@ from twistedgate.http.headers import Headers
 from twistedgate.http.target import RequestTarget
 from twistedgate.wire import serialise
 from twistedgate.wire.body import MAX_CHUNK_EXTENSIONS, ChunkedReader
+from twistedgate.wire.chunks import LONGEST_LINE
 from twistedgate.wire.codec import HeadLimits
 from twistedgate.wire.names import DROP, REQUEST_KINDS
 
@@ -107,7 +108,8 @@ def assert_bounded(reader: Requests | Answers, limits: HeadLimits) -> None:
     assert len(codec._fields) <= limits.max_headers + 1
     body = reader._reader
     if isinstance(body, ChunkedReader):
-        assert len(body._tail) <= 3
+        assert len(body._scan._tail) <= 3
+        assert len(body._scan._line) <= LONGEST_LINE
         assert not body._pieces
         assert len(body._trailers) <= limits.max_headers
         assert sum(len(name) + len(value) for name, value in body._trailers) <= (

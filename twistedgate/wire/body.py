@@ -3,7 +3,7 @@
 Rules
 - A reader takes exactly the bytes of its body; what follows is left in ``rest`` and never looked at.
 - A body with a length is counted and not parsed.  A chunked one is read by llhttp, primed with a head of our
-  own and fed only up to a place where the body may end, so that its end is always the end of a feed.
+  own and fed only up to its end, which ``chunks`` finds; where the two do not agree, the body is refused.
 - What surrounds the data of chunks (sizes, extensions) and the trailers are bounded: they cost their sender
   more than they cost us (RFC 9112 sections 7.1.1 and 7.1.2).
 
@@ -19,6 +19,7 @@ import httptools
 from twistedgate.errors import BadMessage
 from twistedgate.http.headers import Field, Headers
 from twistedgate.http.message import CHUNKED, UNTIL_CLOSE
+from twistedgate.wire.chunks import ChunkScan
 from twistedgate.wire.framing import RawField
 from twistedgate.wire.names import FORBIDDEN_TRAILERS
 
@@ -91,14 +92,12 @@ class ChunkedReader:
     """Reads a chunked body (RFC 9112 section 7.1)."""
 
     __slots__ = (
-        "_chunk",
-        "_framing",
         "_is_primed",
         "_max_trailers",
         "_parser",
         "_pieces",
+        "_scan",
         "_status",
-        "_tail",
         "_trailers",
         "is_complete",
         "rest",
@@ -110,9 +109,7 @@ class ChunkedReader:
         self._max_trailers = max_trailers
         self._pieces: list[bytes] = []
         self._trailers: list[RawField] = []
-        self._tail = b""
-        self._framing = 0
-        self._chunk = 0
+        self._scan = ChunkScan()
         self.is_complete = False
         self.rest = b""
         self._is_primed = False
@@ -132,32 +129,35 @@ class ChunkedReader:
 
     def receive(self, piece: bytes) -> bytes:
         """Return the data of the chunks in ``piece``."""
-        start = len(self._tail)
-        text = self._tail + piece
-        while start < len(text) and not self.is_complete:
-            # the body ends with CRLF CRLF, whatever comes before: no feed may go past one
-            end = text.find(b"\r\n\r\n", max(start - 3, 0)) + 4
-            if end == 3:
-                end = len(text)
-            self._feed(text[start:end])
-            start = end
+        try:
+            end = self._scan.find_end(piece)
+        except ValueError as error:
+            # the parser's own words, if it has any, say better what is wrong
+            self._feed(piece)
+            raise self._refusal(str(error)) from None
+        self._feed(piece if end < 0 else piece[:end])
+        if self.is_complete != (end >= 0):
+            raise self._refusal("its chunks are not what they seem")
         if self.is_complete:
             # the parser holds our methods: a cycle that nobody needs any more
             self._parser = None
-        self.rest = text[start:]
-        self._tail = text[-3:]
+            self.rest = piece[end:]
         pieces, self._pieces = self._pieces, []
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _feed(self, piece: bytes) -> None:
-        self._framing += len(piece)
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserError as error:
             self._parser = None
-            raise BadMessage(self._status, self._reason, str(error)) from None
-        if self._framing > MAX_CHUNK_EXTENSIONS + self._max_trailers[0]:
-            raise BadMessage(self._status, self._reason, "too much around its chunks")
+            raise self._refusal(str(error)) from None
+        if self._scan.extensions > MAX_CHUNK_EXTENSIONS:
+            raise self._refusal("its extensions are too long")
+        if self._scan.trailers > self._max_trailers[0]:
+            raise self._refusal("its trailers are too long")
+
+    def _refusal(self, detail: str) -> BadMessage:
+        return BadMessage(self._status, self._reason, detail)
 
     @property
     def _reason(self) -> str:
@@ -166,13 +166,6 @@ class ChunkedReader:
     def on_body(self, piece: bytes) -> None:
         """Take data from the parser."""
         self._pieces.append(piece)
-        self._chunk += len(piece)
-        self._framing -= len(piece)
-
-    def on_chunk_complete(self) -> None:
-        """Count what stood around a chunk beyond its shortest form."""
-        self._framing -= len(f"{self._chunk:x}") + 4
-        self._chunk = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a trailer from the parser."""
