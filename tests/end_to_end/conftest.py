@@ -45,6 +45,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory, shared_recorder: Re
     """A gateway with every default, which sends everything to one upstream."""
     with Daemon(tmp_path_factory.mktemp("shared"), ini(everything_to(shared_recorder.port))) as daemon:
         yield daemon
+        daemon.wait_until_empty()
 
 
 @pytest.fixture
@@ -93,6 +94,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A gateway that is given one configuration after the other."""
     with Daemon(tmp_path_factory.mktemp("running"), ini(route("nothing", "*", respond="404"))) as daemon:
         yield daemon
+        daemon.wait_until_empty()
 
 
 @pytest.fixture

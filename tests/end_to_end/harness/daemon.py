@@ -154,6 +154,11 @@ class Daemon:
         """Return when the admin listener counts nothing in flight."""
         until(lambda: in_flight(self.status()) == 0, "nothing is in flight")
 
+    def wait_until_empty(self) -> None:
+        """Return when no client is counted, and nothing in flight: all that was taken has been given back."""
+        self.wait_until_idle()
+        until(lambda: self.status()["connections"] == 0, "every connection is counted out")
+
     def reload(self, text: str | None = None) -> None:
         """Write a new configuration, if one is given, and ask for a reload."""
         if text is not None:

@@ -44,6 +44,7 @@ def case_gateway(tmp_path_factory: pytest.TempPathFactory, case_upstream: Record
     """The gateway of all cases."""
     with Daemon(tmp_path_factory.mktemp("cases"), configuration(case_upstream.port)) as daemon:
         yield daemon
+        daemon.wait_until_empty()
 
 
 @pytest.fixture
