@@ -243,18 +243,23 @@ def test_a_source_that_has_ended_is_not_paused() -> None:
     assert not flood.was_paused_after_its_end
 
 
-def test_a_source_that_ends_while_it_is_taken_is_not_paused() -> None:
-    class Whole(Body):
-        def attach(self, sink: BodySink) -> None:
-            super().attach(sink)
-            self.is_paused = False
+class Begun(Body):
+    """A source that goes on when somebody takes it, as an upstream's connection does."""
 
-    source = Whole(b"x" * 200 * KIB)
-    source.finish()
+    def attach(self, sink: BodySink) -> None:
+        super().attach(sink)
+        self.is_paused = False
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_source_is_paused_that_fills_the_client_at_once_unless_it_has_ended(has_ended: bool) -> None:
+    source = Begun(b"x" * 200 * KIB)
+    if has_ended:
+        source.finish()
     client = Conversation(House(streamed(source)), room=KIB)
     client.send(get())
     assert client.line.queued > client.line.bufferSize
-    assert not source.is_paused
+    assert source.is_paused is not has_ended
 
 
 def test_a_client_that_took_little_so_far_begins_no_further_request() -> None:
@@ -267,6 +272,17 @@ def test_a_client_that_took_little_so_far_begins_no_further_request() -> None:
     client.line.take()
     assert client.statuses == [200, 201]
     assert client.line.is_reading
+
+
+def test_a_client_that_took_little_of_a_late_answer_begins_no_further_request() -> None:
+    first = Later()
+    house = House(first, Response(201))
+    client = Conversation(house, room=KIB)
+    client.send(get() * 2)
+    first.answer(Response(200, body=b"x" * 100 * KIB))
+    assert len(house.orders.sent) == 1
+    client.line.take()
+    assert client.statuses == [200, 201]
 
 
 def test_a_client_that_took_little_so_far_is_not_read() -> None:

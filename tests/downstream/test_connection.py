@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import hypothesis
 import pytest
@@ -12,7 +14,7 @@ from twistedgate.downstream.relay import REPLAYED
 from twistedgate.fakes.body import Body
 from twistedgate.fakes.upstream import Later, Sent
 from twistedgate.http.hops import Peer
-from twistedgate.http.message import Response
+from twistedgate.http.message import CHUNKED, Response
 from twistedgate.net.speaking import NEVER
 
 KIB = 1024
@@ -212,6 +214,17 @@ def test_a_body_that_is_announced_too_large_is_refused_unread_and_unasked_for() 
     client.send(post("/small", "Expect: 100-continue", length=11))
     assert (client.statuses, reason_of(client)) == ([413], "body-too-large")
     assert (house.orders.sent, client.is_open) == ([], False)
+
+
+def test_what_tls_has_left_over_when_reading_pauses_is_kept() -> None:
+    """A read of its own may hold several records, and pausing does not stop those."""
+    first = Later()
+    house = House(first, echo)
+    client = Conversation(house)
+    for piece in (get("/orders/1"), get("/orders/2"), get("/orders/3")):
+        client.connection.dataReceived(piece)
+    first.answer(Response(200))
+    assert client.statuses == [200, 200, 200]
 
 
 def test_a_chunk_that_is_wrong_is_refused_in_the_middle() -> None:
@@ -642,3 +655,184 @@ def test_says_what_it_does() -> None:
     client.leave()
     told.append(repr(client.connection))
     assert told == [f"<Connection 192.0.2.7 {state}>" for state in ("idle", "serving id-1", "lost")]
+
+
+# whatever happens
+
+OFTEN = ["get", "post", "chunks", "static", "read"]
+SENDS = st.tuples(
+    st.just("send"), st.lists(st.sampled_from(OFTEN), min_size=1, max_size=3), st.sampled_from([0, 1, 7, 60])
+)
+ANSWERS = st.tuples(st.just("answer"), st.sampled_from(["here", "large", "stream", "counted"]))
+TAKES = st.tuples(st.just("take"), st.sampled_from([1, 100 * KIB, 300 * KIB]))
+STREAMS = st.tuples(st.just("stream"), st.sampled_from(["piece", "finish"]))
+STEPS = st.one_of(*[SENDS] * 4, *[ANSWERS] * 3, *[TAKES, STREAMS] * 2)
+TURNS = st.one_of(
+    st.tuples(st.just("send"), st.lists(st.sampled_from(["close", "old", "expect", "nonsense"]), min_size=1)),
+    st.tuples(st.just("wait"), st.sampled_from([0.1, 2.0, 9.0, 31.0, 61.0])),
+    st.tuples(st.just("stream"), st.just("fail")),
+    st.tuples(st.sampled_from(["drain", "finish sending", "leave"])),
+)
+"""What ends a connection sooner or later."""
+
+
+class Story:
+    """A client, an upstream and the time, doing whatever they like one after another."""
+
+    def __init__(self, room: float) -> None:
+        self._answers = [Later() for _ in range(60)]
+        self.house = House(*self._answers, send_timeout=60.0)
+        self.client = Conversation(self.house, room)
+        self._sources: list[Body] = []
+        self._answered = 0
+        self.asked = 0
+        self._unsent = b""
+        self._has_left = False
+
+    def do(self, what: str, *how: object) -> None:
+        """Do one thing, if it can be done now."""
+        getattr(self, "_" + what.replace(" ", "_"))(*how)
+        self.client.settle()
+        assert self.client.line.queued <= 512 * KIB
+
+    def _send(self, kinds: list[str], held_back: int = 0) -> None:
+        for kind in kinds:
+            self._unsent += self._text_of(kind)
+        self._rest(max(len(self._unsent) - held_back, 0))
+
+    def _text_of(self, kind: str) -> bytes:
+        self.asked += 1
+        path = f"/orders/{self.asked}"
+        return {
+            "get": get(path),
+            "post": post(path, body=b"x" * 100),
+            "chunks": post_chunked(path) + b"64\r\n" + b"x" * 100 + b"\r\n0\r\n\r\n",
+            "static": get("/static"),
+            "read": post("/read/1", body=b"x" * 100),
+            "close": get(path, "Connection: close"),
+            "old": get(path, version="1.0"),
+            "expect": post(path, "Expect: 100-continue", body=b"x" * 100),
+            "nonsense": b"nonsense\r\n\r\n",
+        }[kind]
+
+    def _rest(self, size: int) -> None:
+        if self.client.line.is_reading and not self._has_left and size:
+            piece, self._unsent = self._unsent[:size], self._unsent[size:]
+            if piece:
+                self.client.send(piece)
+
+    def _answer(self, kind: str) -> None:
+        if self._answered == len(self.house.orders.sent):
+            return
+        body = b"answer to %b." % self.house.orders.sent[self._answered].line.split()[1].encode()
+        response = Response(200, body=body + b"x" * 200 * KIB if kind == "large" else body)
+        if kind in ("stream", "counted"):
+            source = response.body = Body(body)
+            self._sources.append(source)
+            response.length = CHUNKED if kind == "stream" else len(body) + 3 * 100 * KIB
+        answer = self._answers[self._answered]
+        self._answered += 1
+        answer.answer(response)
+
+    def _stream(self, how: str) -> None:
+        for source in self._sources:
+            if not (source.is_complete or source.is_cut_short or source.is_abandoned):
+                if how == "fail":
+                    source.fail()
+                elif how == "finish" or source.length != CHUNKED:
+                    source.finish()
+                elif not source.is_paused:
+                    source.receive(b"x" * 100 * KIB)
+                return
+
+    def _take(self, size: float) -> None:
+        self.client.line.take(size)
+
+    def _wait(self, seconds: float) -> None:
+        self.client.wait(seconds)
+
+    def _drain(self) -> None:
+        self.house.is_draining = True
+        self.client.connection.drain()
+
+    def _finish_sending(self) -> None:
+        if self.client.line.is_reading and not self._has_left:
+            self._has_left = True
+            self.client.finish_sending()
+
+    def _leave(self) -> None:
+        if self.client.connection not in self.house.gone:
+            self._has_left = True
+            self.client.leave()
+
+    def stay(self) -> None:
+        """Send what is left, and let everybody else do their part at once."""
+        self.do("take", float("inf"))
+        for _ in range(60):
+            self.do("rest", len(self._unsent))
+            self.do("answer", "here")
+            self.do("stream", "finish")
+
+    def end(self) -> None:
+        """Let everybody else do their part; the client only takes what comes."""
+        self.do("take", float("inf"))
+        for _ in range(60):
+            self.do("answer", "here")
+            self.do("stream", "finish")
+            self.do("wait", 61.0)
+
+
+@hypothesis.settings(max_examples=300)
+@hypothesis.given(
+    steps=st.lists(STEPS, max_size=12),
+    turn=TURNS,
+    more=st.lists(STEPS, max_size=8),
+    room=st.sampled_from([10, 1e12]),
+)
+def test_whatever_happens_everything_ends_once_in_order_and_counted(
+    steps: list[tuple[Any, ...]], turn: tuple[Any, ...], more: list[tuple[Any, ...]], room: float
+) -> None:
+    story = Story(room)
+    for step in (*steps, turn, *more):
+        story.do(*step)
+    story.end()
+    house, client = story.house, story.client
+    assert house.gone == [client.connection]
+    assert house.is_even
+    begun = int(house.make_request_id().removeprefix("id-")) - 1
+    assert sorted({exchange.request_id for exchange in house.observed}) == sorted(
+        exchange.request_id for exchange in house.observed
+    )
+    assert len(house.observed) == begun
+    asked = [sent.line.split()[1] for sent in house.orders.sent]
+    answered = [path.decode() for path in re.findall(rb"answer to (/orders/[0-9]+)\.", client.received)]
+    assert answered == [path for path in asked if path in answered]
+    assert all(exchange.finished >= exchange.started for exchange in house.observed)
+
+
+@hypothesis.settings(max_examples=200)
+@hypothesis.given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(
+                st.just("send"),
+                st.lists(st.sampled_from(["get", "static", "read"]), min_size=1, max_size=3),
+                st.sampled_from([0, 1, 7, 60]),
+            ),
+            *[ANSWERS] * 2,
+            TAKES,
+            STREAMS,
+        ),
+        max_size=16,
+    ),
+    room=st.sampled_from([10, 1e12]),
+)
+def test_a_client_that_stays_has_every_answer(steps: list[tuple[Any, ...]], room: float) -> None:
+    story = Story(room)
+    for step in steps:
+        story.do(*step)
+    story.stay()
+    assert story.client.statuses == [200] * story.asked
+    assert story.client.is_open
+    assert story.client.connection.is_idle
+    assert story.house.is_even
