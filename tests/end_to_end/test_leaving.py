@@ -6,12 +6,15 @@ import threading
 
 import pytest
 
+from tests.end_to_end.conftest import Begin
+from tests.end_to_end.harness.blackhole import black_hole
 from tests.end_to_end.harness.client import Client, get, request
-from tests.end_to_end.harness.daemon import Daemon
+from tests.end_to_end.harness.configuration import everything_to
+from tests.end_to_end.harness.daemon import Daemon, in_flight
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.stall import Stall
 from tests.end_to_end.harness.visit import Visit
-from tests.end_to_end.harness.waiting import happens
+from tests.end_to_end.harness.waiting import happens, until
 
 LEAVING = ["close", "reset", "finish_sending"]
 
@@ -146,6 +149,17 @@ def test_a_client_that_leaves_with_requests_waiting_behind(gateway: Daemon, reco
     with gateway.connect() as other:
         other.get("/leave/probe")
     assert recorder.visits_to("/leave/second") == []
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_client_that_leaves_while_the_upstream_is_connected_to(begin: Begin, how: str) -> None:
+    with black_hole() as port:
+        daemon = begin(everything_to(port, connect_timeout="5m"))
+        with daemon.connect() as client:
+            client.send(get("/connecting"))
+            until(lambda: in_flight(daemon.status()) > 0, "the request is under way")
+            leave(client, how)
+            daemon.wait_until_empty()
 
 
 def test_many_clients_that_leave_leave_nothing_behind(gateway: Daemon, recorder: Recorder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 
@@ -130,6 +131,36 @@ def test_requests_that_wait_behind_the_last_one_are_not_begun(start: Start, own_
         assert client.ends()
     assert daemon.wait() == 0
     assert own_recorder.visits_to("/behind") == []
+
+
+def test_a_request_that_had_begun_is_still_answered(start: Start, own_recorder: Recorder) -> None:
+    daemon = start(everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        assert client.get("/x").status == 200
+        client.send(get("/begun")[:10])
+        daemon.admin("/live")  # what was sent before has been read
+        daemon.signal(signal.SIGTERM)
+        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        client.send(get("/begun")[10:])
+        answer = client.answer()
+        assert (answer.status, answer.closes) == (200, True)
+    assert daemon.wait() == 0
+
+
+def test_a_tunnel_is_not_begun_any_more(start: Start, own_recorder: Recorder) -> None:
+    daemon = start(everything_to(own_recorder.port))
+    with daemon.connect() as client:
+        assert client.get("/x").status == 200
+        client.send(handshake("/ws")[:10])
+        daemon.admin("/live")  # what was sent before has been read
+        daemon.signal(signal.SIGTERM)
+        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        client.send(handshake("/ws")[10:])
+        answer = client.answer()
+        assert (answer.status, json.loads(answer.body)["reason"]) == (503, "draining")
+        assert answer.value("Retry-After")
+    assert daemon.wait() == 0
+    assert own_recorder.visits_to("/ws") == []
 
 
 def test_a_half_sent_head_does_not_hold_the_end_up(start: Start, own_recorder: Recorder) -> None:
