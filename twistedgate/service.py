@@ -23,6 +23,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
@@ -58,8 +59,11 @@ SHORTEST_SWEEP = 0.02
 """Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
 
 YOUNG_OBJECTS = 50_000
-"""Objects made and not yet freed before the collector looks for cycles: exchanges leave none, and a few dozen under
-way at once are more than its usual 700, which made it look after every thirtieth request."""
+"""Objects made and not yet freed before the collector looks for cycles.
+
+Exchanges leave none, and a few dozen under way at once are more than its usual 700, which made it look after
+every thirtieth request.
+"""
 
 OWN_DESCRIPTORS = 8
 """Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
@@ -76,6 +80,7 @@ class Prepared:
     upstreams: dict[str, Upstream]
     gateway: Gateway
     forwarder: Forwarder
+    tls: UpstreamTLS
     access_log: AccessLog
     listeners: PreparedListeners
 
@@ -173,8 +178,9 @@ class GatewayService(Service):
         )
 
     async def _accept_when_resolved(self) -> None:
-        for upstream in self.upstreams:
-            await upstream.resolved
+        while waiting := [upstream for upstream in self.upstreams if not upstream.resolved.called]:
+            # a reload meanwhile may have brought others
+            await waiting[0].resolved
         if self.running and not self.is_draining:
             self.is_accepting = True
             self.listeners.resume_accepting()
@@ -200,6 +206,7 @@ class GatewayService(Service):
             upstreams,
             gateway,
             Forwarder(self._name, wanted.trusted_proxies),
+            _make_tls(configuration),
             access_log,
             self.listeners.prepare(configuration.listeners),
         )
@@ -208,8 +215,7 @@ class GatewayService(Service):
         """Swap a prepared configuration in."""
         configuration = prepared.configuration
         self.configuration = configuration
-        # made anew: a reload may ask for other proofs, or bring another authority in the same file
-        self._tls = UpstreamTLS()
+        self._tls = prepared.tls
         self.upstreams.commit(prepared.upstreams)
         self.gates.commit(configuration)
         self._serving.gateway = prepared.gateway
@@ -223,6 +229,8 @@ class GatewayService(Service):
             replaced, self.access_log = self.access_log, prepared.access_log
             replaced.stop()
         self._sweep_every(_sweep_interval(configuration))
+        # what was frozen last time and is gone by now would stay for ever
+        gc.unfreeze()
         gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
@@ -231,7 +239,12 @@ class GatewayService(Service):
         if self._sweeping.running:
             self._sweeping.stop()
         self._sweeping.clock = self._reactor
-        self._sweeping.start(interval, now=False)
+        self._sweeping.start(interval, now=False).addErrback(self._sweep_failed)
+
+    def _sweep_failed(self, failure: Failure) -> None:
+        """Go on: without sweeps no deadline would hold any more."""
+        _log.failure("a sweep failed", failure)
+        self._sweep_every(self._sweeping.interval or LONGEST_SWEEP)
 
     def _sweep(self) -> None:
         now = time.monotonic()
@@ -257,7 +270,7 @@ class GatewayService(Service):
             _log.error("reload refused: {error}; the configuration stays as it was", error=error)
             return
         except Exception:  # noqa: BLE001 -- a third party's policy may raise anything where it is made
-            _log.failure("reload refused: a policy could not be made; the configuration stays as it was")
+            _log.failure("reload refused: what it asks for cannot be made; the configuration stays as it was")
             return
         self._commit(prepared)
         ensureDeferred(self._accept_when_resolved())
@@ -287,9 +300,10 @@ class GatewayService(Service):
         self.listeners.stop_accepting()
         self.listeners.drain()
         _log.info("draining {count} connections", count=self.listeners.open_count)
-        until = time.monotonic() + gateway.drain_timeout
-        while self.listeners.open_count and time.monotonic() < until:
+        over: Deferred[None] = deferLater(self._reactor, gateway.drain_timeout)
+        while self.listeners.open_count and not over.called:
             await deferLater(self._reactor, DRAIN_POLL)
+        over.addErrback(lambda cancelled: None).cancel()
         if self.listeners.open_count:
             _log.warn("cutting {count} connections", count=self.listeners.open_count)
 
@@ -307,6 +321,18 @@ class GatewayService(Service):
         self.listeners.abort()
         self.upstreams.stop()
         return self.access_log.stop()
+
+
+def _make_tls(configuration: Configuration) -> UpstreamTLS:
+    """Return the TLS of all upstreams, made anew: their authority may be another one in the same file.
+
+    Raises ``ValueError`` if that cannot be used.
+    """
+    tls = UpstreamTLS()
+    for upstream in configuration.upstreams.values():
+        for target in upstream.targets:
+            tls.creator(upstream, target)
+    return tls
 
 
 def _sweep_interval(configuration: Configuration) -> float:

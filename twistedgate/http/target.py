@@ -26,12 +26,14 @@ from ipaddress import AddressValueError, IPv6Address
 
 from twistedgate.errors import BadMessage
 
+# No possessive quantifiers: CPython 3.11.2, which Debian 12 ships, lets them match what they must not.  What
+# follows a repetition here is never one of its own characters, so that nothing is tried twice.
 _SEGMENT = r"A-Za-z0-9\-._~!$&'()*+,;=:@\[\]"
-_CLEAN = re.compile(rf"(/[{_SEGMENT}/]*+)(\?[{_SEGMENT}/?%]*+)?").fullmatch
+_CLEAN = re.compile(rf"(/[{_SEGMENT}/]*)(\?[{_SEGMENT}/?%]*)?").fullmatch
 """What needs no look at escapes; whether the path is canonical is then a matter of ``//`` and ``/.``."""
-_PATH = re.compile(rf"/[{_SEGMENT}/]*+(?:%[0-9A-Fa-f]{{2}}[{_SEGMENT}/]*+)*+").fullmatch
-_QUERY = re.compile(rf"(?:\?[{_SEGMENT}/?%]*+)?").fullmatch
-_ABSOLUTE = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*+)([^?]*+)(.*+)", re.DOTALL).fullmatch
+_PATH = re.compile(rf"/[{_SEGMENT}/]*(?:%[0-9A-Fa-f]{{2}}[{_SEGMENT}/]*)*").fullmatch
+_QUERY = re.compile(rf"(?:\?[{_SEGMENT}/?%]*)?").fullmatch
+_ABSOLUTE = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?]*)([^?]*)(.*)", re.DOTALL).fullmatch
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _OVERLONG = re.compile(r"%(?:C[01]%[89AB]|E0%[89]|F0%8|F8%8[0-7]|FC%8[0-3])")
@@ -41,7 +43,7 @@ _SLASHES = re.compile("//+")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 _HOST = re.compile(
-    r"(?:(?P<name>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*+\.?)|\[(?P<six>[0-9a-f:.]{2,45})\])(?::(?P<port>[0-9]{1,5}))?"
+    r"(?:(?P<name>[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?)|\[(?P<six>[0-9a-f:.]{2,45})\])(?::(?P<port>[0-9]{1,5}))?"
 ).fullmatch
 """Narrower than RFC 3986's reg-name: without escapes and sub-delims, of which no host name is made."""
 _LONGEST_NAME = 254  # RFC 1035 section 2.3.4: 255 octets on the wire; here with the final dot
