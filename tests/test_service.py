@@ -1,0 +1,533 @@
+from __future__ import annotations
+
+import gc
+import signal
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionLost
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+
+from tests.certificates import Authority
+from tests.conftest import LoggedFailures
+from tests.running import ADMIN, FRONT, WORD, Running, orders
+from tests.upstream.conversation import OK
+from twistedgate.net.signals import install_signals
+from twistedgate.policy import Policy
+from twistedgate.runtime import Runtime
+from twistedgate.service import LONGEST_SWEEP, SHORTEST_SWEEP, _sweep_interval
+from twistedgate.units import Units
+from twistedgate.upstream.targets import FIRST_LOOKUP
+
+Make = Callable[..., Running]
+
+
+class Unmakeable(Policy):
+    """A policy whose constructor fails."""
+
+    @dataclass(frozen=True, slots=True)
+    class Config:
+        """No options."""
+
+        name: str
+
+    def __init__(self, config: Config, runtime: Runtime) -> None:
+        raise RuntimeError("out of luck")
+
+
+class WithUnmakeable(Units):
+    """Knows it."""
+
+    def find(self, kind: str) -> type[Policy] | None:
+        """Return the class of a kind."""
+        return Unmakeable if kind == "unmakeable" else super().find(kind)
+
+    def names(self) -> list[str]:
+        """Return every kind."""
+        return [*super().names(), "unmakeable"]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Make a gateway that runs; it is stopped, and leaves nothing behind."""
+    made: list[Running] = []
+
+    def run(*sections: str, **known: tuple[str, ...]) -> Running:
+        running = Running(tmp_path, *(sections or (FRONT, WORD.format("old"))), **known)
+        made.append(running)
+        running.privilegedStartService()
+        running.startService()
+        running.reactor.run(but=install_signals)
+        return running
+
+    threshold = gc.get_threshold()
+    yield run
+    for running in made:
+        if running.running:
+            assert running.stopService().called
+        assert running.numbers() == []
+    gc.set_threshold(*threshold)
+
+
+def lines(logged: Sequence[LogEvent]) -> str:
+    """Return the lines of the log."""
+    return "\n".join(formatEvent(event) or "" for event in logged)
+
+
+# start
+
+
+def test_binds_while_it_may_and_accepts_when_it_runs(tmp_path: Path) -> None:
+    running = Running(tmp_path, FRONT, ADMIN, WORD.format("here"))
+    running.privilegedStartService()
+    assert running.numbers() == [8080, 9000]
+    running.startService()
+    accepting = [running.accepting()]
+    running.reactor.run(but=install_signals)
+    assert [*accepting, running.accepting()] == [[], [8080, 9000]]
+    assert b"here" in running.ask("/word")
+    running.stopService()
+
+
+def test_an_address_that_cannot_be_had_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = "[listener:other]\nendpoint = tcp:8081:interface=127.0.0.1\n"
+    running = Running(tmp_path, FRONT, other, WORD.format("here"))
+    running.reactor.listenTCP(8081, Strangers(), 50, "127.0.0.1")
+    with pytest.raises(SystemExit) as end:
+        running.privilegedStartService()
+    assert end.value.code == 1
+    assert "[listener:other] endpoint: tcp:8081:interface=127.0.0.1: " in capsys.readouterr().err
+    assert running.numbers() == [8081]
+
+
+def test_signals_are_those_an_operator_sends(tmp_path: Path) -> None:
+    running = Running(tmp_path, FRONT, WORD.format("here"))
+    running.privilegedStartService()
+    running.startService()
+    _, calls = running.reactor.run(but=install_signals)
+    assert calls == {
+        signal.SIGTERM: running.shut_down,
+        signal.SIGINT: running.shut_down,
+        signal.SIGHUP: running.reload,
+        signal.SIGUSR1: running.reopen_logs,
+    }
+    running.stopService()
+
+
+def test_accepts_once_its_targets_are_found(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"))
+    accepting = [running.accepting()]
+    running.names.answer("name.test", "192.0.2.1")
+    assert [*accepting, running.accepting()] == [[], [8080]]
+    assert running.is_accepting
+
+
+def test_or_cannot_be_found_in_time(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"))
+    running.reactor.advance(FIRST_LOOKUP)
+    assert running.accepting() == [8080]
+    assert b"503" in running.ask("/orders/7")
+
+
+def test_a_reload_before_that_brings_targets_to_wait_for(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"))
+    running.reload_with(FRONT, orders("http://other.test"))
+    running.reactor.advance(0)
+    accepting = [running.accepting()]
+    running.names.answer("other.test", "192.0.2.1")
+    assert [*accepting, running.accepting()] == [[], [8080]]
+
+
+def test_carries_requests(make: Make) -> None:
+    running = make(FRONT, orders())
+    line = running.connect()
+    running.ask("/orders/7", line)
+    connection = running.reactor.attempts[-1].succeed()
+    assert running.reactor.attempts[-1].wire.sent.startswith(b"GET /orders/7 HTTP/1.1\r\n")
+    connection.dataReceived(OK)
+    assert line.received.endswith(b"ok")
+    assert running.upstreams.open_count == 1
+
+
+# reload
+
+
+class Strangers:
+    """Somebody else's listener."""
+
+    def doStart(self) -> None:
+        """The address is bound."""
+
+    def doStop(self) -> None:
+        """It is closed."""
+
+
+def test_the_next_request_of_a_connection_meets_the_new_configuration(make: Make) -> None:
+    running = make()
+    line = running.connect()
+    assert running.ask("/word", line).endswith(b"old")
+    running.reload_with(FRONT, WORD.format("new"))
+    assert running.ask("/word", line).endswith(b"new")
+    assert running.accepting() == [8080]
+
+
+def kept(running: Running) -> tuple[object, ...]:
+    """Return everything that a reload may change."""
+    serving = running._serving
+    return (
+        running.configuration,
+        serving.gateway,
+        serving.forwarder,
+        running.access_log,
+        running._tls,
+        running.upstreams.upstreams,
+        list(running.listeners.bound),
+        dict(running.listeners.addresses),
+        running.numbers(),
+        running.accepting(),
+        {name: (gate.limit, gate.under_way) for name, gate in running.gates._gates.items()},
+        running.capacity.max_connections,
+        len(running.reactor.getDelayedCalls()),
+    )
+
+
+def test_a_file_with_errors_changes_nothing_and_each_is_told(make: Make) -> None:
+    running = make(FRONT, WORD.format("old"), orders(max_requests=5))
+    before = kept(running)
+    with capturedLogs() as logged:
+        running.reload_with(FRONT, "[route:x]\npath = x\nrespond = 700 text\n")
+    told = lines(logged)
+    assert "twistedgate.ini:7: [route:x] path" in told
+    assert "twistedgate.ini:8: [route:x] respond" in told
+    assert "the configuration stays as it was: 2 errors" in told
+    assert kept(running) == before
+    assert running.ask("/word").endswith(b"old")
+
+
+def test_a_file_that_is_gone_changes_nothing(make: Make) -> None:
+    running = make()
+    before = kept(running)
+    running.file.unlink()
+    running.reload()
+    assert kept(running) == before
+
+
+def test_an_address_that_cannot_be_had_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
+    running = make(FRONT, WORD.format("old"), orders(max_requests=5))
+    running.reactor.listenTCP(8082, Strangers(), 50, "127.0.0.1")
+    before = kept(running)
+    changed = FRONT.replace("access_log = off", f"access_log = {tmp_path}/access.log\nmax_connections = 7")
+    more = "".join(f"[listener:l{n}]\nendpoint = tcp:808{n}:interface=127.0.0.1\n" for n in (1, 2))
+    with capturedLogs() as logged:
+        running.reload_with(
+            changed,
+            more,
+            WORD.format("new"),
+            orders("http://name.test", max_requests=1, health_path="/x"),
+        )
+    assert "reload refused: [listener:l2] endpoint: tcp:8082:interface=127.0.0.1: " in lines(logged)
+    assert kept(running) == before
+    assert running.names.asked == []
+    assert running.probe.asked == []
+    assert not (tmp_path / "access.log").exists()
+    assert running.ask("/word").endswith(b"old")
+    running.port(8082).stopListening()
+
+
+def test_a_policy_that_cannot_be_made_changes_nothing(make: Make, logged_failures: LoggedFailures) -> None:
+    running = make()
+    before = kept(running)
+    running._units = WithUnmakeable()
+    running._assembler._units = running._units
+    unmakeable = "[unmakeable:x]\n[route:x]\npath = /x\nrespond = 204\npolicies = unmakeable:x\n"
+    running.reload_with(FRONT, WORD.format("new"), unmakeable)
+    assert kept(running)[:-3] == before[:-3]
+    assert len(logged_failures.flush(RuntimeError)) == 1
+    assert running.ask("/word").endswith(b"old")
+
+
+def test_an_upstream_that_did_not_change_is_the_same(make: Make) -> None:
+    running = make(FRONT, orders(), WORD.format("old"))
+    upstream = running.upstreams.upstreams["orders"]
+    running.reload_with(FRONT, orders(), WORD.format("new"))
+    assert running.upstreams.upstreams["orders"] is upstream
+    running.reload_with(FRONT, orders(retries=3), WORD.format("new"))
+    changed = running.upstreams.upstreams["orders"]
+    assert changed is not upstream
+    assert list(changed.targets.by_name.values()) == list(upstream.targets.by_name.values())
+
+
+def test_an_exchange_under_way_ends_by_what_it_began_with(make: Make) -> None:
+    running = make(FRONT, orders(max_requests=1))
+    line = running.connect()
+    running.ask("/orders/7", line)
+    running.reload_with(FRONT, orders("http://192.0.2.9:80", max_requests=1))
+    assert b" 503 " in running.ask("/orders/8")
+    running.reactor.attempts[-1].succeed().dataReceived(OK)
+    assert line.received.endswith(b"ok")
+    running.ask("/orders/9", line)
+    assert [attempt.place for attempt in running.reactor.attempts] == ["192.0.2.1:80", "192.0.2.9:80"]
+
+
+def test_a_route_that_is_gone_takes_its_upstream_along_when_it_is_done(make: Make) -> None:
+    running = make(FRONT, orders(), WORD.format("old"))
+    line = running.connect()
+    running.ask("/orders/7", line)
+    connection = running.reactor.attempts[-1].succeed()
+    running.reload_with(FRONT, WORD.format("new"))
+    assert b" 404 " in running.ask("/orders/8")
+    connection.dataReceived(OK)
+    assert line.received.endswith(b"ok")
+    running.reactor.attempts[-1].lose(ConnectionLost())
+    running._sweep()
+    assert running.upstreams.open_count == 0
+    assert running.upstreams._leaving == []
+
+
+def test_a_new_address_opens_and_one_that_is_gone_drains(make: Make) -> None:
+    running = make(FRONT, orders(), WORD.format("old"))
+    busy, idle = running.connect(), running.connect()
+    running.ask("/orders/7", busy)
+    running.ask("/word", idle)
+    running.reload_with(FRONT.replace("8080", "8090"), orders(), WORD.format("new"))
+    running.settle(busy, idle)
+    assert running.accepting() == [8090]
+    assert idle.is_over
+    assert not busy.is_over
+    running.reactor.attempts[-1].succeed().dataReceived(OK)
+    assert busy.received.endswith(b"ok")
+    assert b"Connection: close" in busy.received
+    assert running.ask("/word", running.connect(8090)).endswith(b"new")
+
+
+def test_what_drains_is_cut_when_its_time_is_over(make: Make) -> None:
+    running = make(FRONT, orders())
+    busy = running.connect()
+    running.ask("/orders/7", busy)
+    running.reactor.attempts[-1].succeed()
+    running.reload_with(FRONT.replace("8080", "8090"), orders())
+    over = []
+    for seconds in (4.9, 0.1):
+        running.reactor.advance(seconds)
+        over.append(busy.is_over)
+    assert over == [False, True]
+
+
+def test_new_limits_hold_at_once(make: Make) -> None:
+    running = make()
+    running.connect()
+    running.reload_with(FRONT.replace("[listener", "max_connections = 1\n[listener"), WORD.format("new"))
+    assert running.accepting() == []
+    running.reload_with(FRONT, WORD.format("new"))
+    assert running.accepting() == [8080]
+
+
+def test_proof_is_asked_for_as_the_configuration_of_now_says(make: Make, tmp_path: Path) -> None:
+    first, second = (Authority(tmp_path, name) for name in ("first", "second"))
+    secure = f"https://192.0.2.1:443\ntls_ca = {first.path}"
+    running = make(FRONT, orders(secure))
+    upstream = running.upstreams.upstreams["orders"]
+    (target,) = upstream.config.targets
+    before = running._tls_of(upstream.config, target)
+    assert running._tls_of(upstream.config, target) is before
+    Path(first.path).write_bytes(Path(second.path).read_bytes())
+    running.reload()
+    assert running.upstreams.upstreams["orders"] is upstream
+    assert running._tls_of(upstream.config, target) is not before
+
+
+def test_many_reloads_leave_nothing_behind(make: Make) -> None:
+    """What is frozen against the collector is looked at again, or each reload would leave its cycles."""
+    running = make(FRONT, orders(health_path="/0"))
+    before: list[weakref.ref[Any]] = []
+    for number in range(1, 5):
+        upstream = running.upstreams.upstreams["orders"]
+        parts = (upstream, upstream.targets, upstream.pool, running._serving.gateway)
+        before += [weakref.ref(part) for part in parts]
+        del upstream, parts
+        running.reload_with(FRONT, orders(health_path=f"/{number}"))
+        running._sweep()
+    running.reload()
+    assert [reference() for reference in before] == [None] * 16
+
+
+# logs
+
+
+def test_an_access_log_that_stays_is_not_opened_anew(make: Make) -> None:
+    running = make()
+    log = running.access_log
+    running.reload_with(FRONT, WORD.format("new"))
+    assert running.access_log is log
+
+
+def test_another_access_log_takes_over_and_the_old_one_is_whole(make: Make, tmp_path: Path) -> None:
+    first, second = (tmp_path / name for name in ("first.log", "second.log"))
+    running = make(FRONT.replace("= off", f"= {first}"), WORD.format("old"))
+    before = running.access_log
+    running.ask("/word?first")
+    running.reload_with(FRONT.replace("= off", f"= {second}"), WORD.format("new"))
+    assert running.access_log is not before
+    running.ask("/word?second")
+    stopped = running.stopService()
+    for log in (before, running.access_log):
+        assert log._writer._thread is not None
+        log._writer._thread.join()
+    running.reactor.advance(0)
+    assert stopped.called
+    assert first.read_text().count('"path":"/word') == second.read_text().count('"path":"/word') == 1
+
+
+def test_logs_are_opened_anew_when_asked(make: Make, tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    running = make(FRONT.replace("= off", f"= {log}"), WORD.format("old"))
+    running.ask("/word")
+    running.reopen_logs()
+    running.stopService()
+    assert running.access_log._writer._thread is not None
+    running.access_log._writer._thread.join()
+    assert log.read_text().count("\n") == 1
+
+
+# deadlines
+
+
+class Failing:
+    """A listener whose sweep fails."""
+
+    sweeps = 0
+    open_count = 0
+
+    def sweep(self, now: float) -> None:
+        """Fail."""
+        self.sweeps += 1
+        raise RuntimeError("out of luck")
+
+    def abort(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_sweep_that_fails_is_told_and_not_the_last(make: Make, logged_failures: LoggedFailures) -> None:
+    running = make()
+    failing = Failing()
+    running.listeners.leaving.append(failing)  # type: ignore[arg-type]
+    for _ in range(3):
+        running.reactor.advance(LONGEST_SWEEP)
+    assert failing.sweeps == 3
+    assert len(logged_failures.flush(RuntimeError)) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", LONGEST_SWEEP),
+        ("response_timeout = 2s\n", 0.5),
+        ("read_timeout = 100ms\n", 0.025),
+        ("keepalive_timeout = 1ms\n", SHORTEST_SWEEP),
+        ("eject_for = 1s\n", 0.25),
+    ],
+)
+def test_looks_at_deadlines_often_enough_for_the_shortest(make: Make, text: str, seconds: float) -> None:
+    running = make(FRONT, orders().replace("[route", f"{text}[route"))
+    assert _sweep_interval(running.configuration) == pytest.approx(seconds)
+    assert running._sweeping.interval == pytest.approx(seconds)
+
+
+# the end
+
+
+def test_stops_in_order(make: Make) -> None:
+    """No longer ready at once, then closed to new clients, then done when what is under way is."""
+    front = FRONT.replace("[listener", "drain_delay = 2s\n[listener")
+    running = make(front, ADMIN, orders(), WORD.format("here"))
+    busy, idle = running.connect(), running.connect()
+    running.ask("/orders/7", busy)
+    target = running.reactor.attempts[-1].succeed()
+    running.ask("/word", idle)
+    running.shut_down()
+    assert running.is_draining
+    running.reactor.advance(1.9)
+    assert running.accepting() == [8080, 9000]
+    assert running.ask("/word", idle).endswith(b"here")
+    running.reactor.advance(0.1)
+    assert running.accepting() == [9000]
+    assert [line.is_over for line in (idle, busy)] == [True, False]
+    running.settle(idle)
+    running.reactor.pump([0.05] * 20)
+    stops = [running.reactor.stops]
+    target.dataReceived(OK)
+    assert b"Connection: close" in busy.received
+    running.settle(busy)
+    running.reactor.pump([0.05] * 2)
+    assert [*stops, running.reactor.stops] == [0, 1]
+    assert running.accepting() == [9000]
+
+
+def test_what_takes_too_long_is_cut(make: Make) -> None:
+    running = make(FRONT, orders())
+    busy = running.connect()
+    running.ask("/orders/7", busy)
+    running.reactor.attempts[-1].succeed()
+    running.shut_down()
+    stops = []
+    with capturedLogs() as logged:
+        for polls in (99, 3):
+            running.reactor.pump([0.05] * polls)
+            stops.append(running.reactor.stops)
+    assert stops == [0, 1]
+    assert "cutting 1 connections" in lines(logged)
+    running.stopService()
+    assert busy.is_over
+
+
+def test_an_idle_gateway_stops_at_once(make: Make) -> None:
+    running = make()
+    running.shut_down()
+    running.reactor.advance(0)
+    assert running.reactor.stops == 1
+
+
+def test_a_second_signal_does_not_wait(make: Make) -> None:
+    running = make(FRONT, orders())
+    running.ask("/orders/7")
+    running.shut_down()
+    running.reactor.advance(0)
+    for stops in (1, 2):
+        running.shut_down()
+        assert running.reactor.stops == stops
+
+
+def test_a_reload_comes_too_late(make: Make) -> None:
+    running = make()
+    running.shut_down()
+    before = kept(running)
+    running.reload_with(FRONT, WORD.format("new"))
+    assert kept(running) == before
+
+
+def test_targets_that_are_found_while_it_stops_open_nothing(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"))
+    running.shut_down()
+    running.names.answer("name.test", "192.0.2.1")
+    assert running.accepting() == []
+
+
+def test_the_end_closes_and_cuts_everything(make: Make) -> None:
+    running = make(FRONT, ADMIN, orders("http://name.test, http://192.0.2.1", health_path="/health"))
+    line = running.port(8080).connect()
+    assert line is not None
+    running.ask("/orders/7", line)
+    running.reactor.attempts[-1].succeed()
+    running.ask("/orders/8")
+    running.stopService()
+    assert line.is_over
+    assert running.numbers() == []
+    assert all(attempt.wire.is_over or attempt.is_given_up for attempt in running.reactor.attempts)
+    assert running.probe.under_way == set()
+    assert not running.reactor.getDelayedCalls()
