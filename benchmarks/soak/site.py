@@ -6,11 +6,13 @@ import asyncio
 import json
 import signal
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from benchmarks.gateway import daemon
 from benchmarks.processes import Launch, Program, cores, free_port, wait_for_port
@@ -47,9 +49,21 @@ class Site:
         self.gateway = Program("gateway", launch, folder, cores()[0])
         try:
             wait_for_port(self.public, self.gateway)
-        except RuntimeError:
+            self._wait_until_ready()
+        except (RuntimeError, OSError):
             self.gateway.kill()
             raise
+
+    def _wait_until_ready(self) -> None:
+        """Return once the daemon says so: from then on it knows what a SIGHUP means."""
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/ready", timeout=10).close()
+            except HTTPError:
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError("the gateway does not become ready")
 
     def configure(self, sections: str) -> None:
         """Write the configuration: the listeners, and what the scenario wants besides."""
