@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
@@ -474,3 +475,9 @@ def test_runs_as_the_process_reactor_with_many_connections() -> None:
     count, *words = done.stdout.split()
     assert words == ["echoed", "left", "resumed"]
     assert int(count) > 200
+
+
+def test_its_time_is_not_that_of_the_clock_on_the_wall(loop: Loop) -> None:
+    before = time.monotonic()
+    now = loop.reactor.seconds()
+    assert before <= now <= time.monotonic()

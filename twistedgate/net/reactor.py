@@ -9,6 +9,7 @@ inherited.
 from __future__ import annotations
 
 import errno
+import time
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 from socket import AF_INET, AF_INET6
 from typing import Any
@@ -25,6 +26,9 @@ _MAX_EVENTS = 1024
 
 class LeanEPollReactor(EPollReactor):
     """An ``EPollReactor`` for a proxy."""
+
+    seconds = staticmethod(time.monotonic)
+    """Delayed calls neither come early nor stand still when somebody sets the clock."""
 
     def __init__(self) -> None:
         self._paused: set[int] = set()
