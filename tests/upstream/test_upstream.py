@@ -375,7 +375,7 @@ def test_descriptors_that_are_used_up_are_no_fault_of_the_targets(number: int) -
     house = House(FIRST, SECOND, eject_after=1)
     sent = house.send()
     house.network.last.fail(connect_error(number))
-    assert sent.fails() == (502, "connect-failed", False)
+    assert sent.fails() == (503, "too-many", False)
     assert (house.failed, house.state()) == (0, State.UP)
 
 

@@ -94,7 +94,10 @@ class _Connecting(ClientFactory):
         else:
             is_ours = getattr(reason.value, "osError", None) in (errno.EMFILE, errno.ENFILE)
             detail = OUT_OF_DESCRIPTORS if is_ours else reason.getErrorMessage()
-            self.signal.fail(UpstreamFailure(502, "connect-failed", detail))
+            if is_ours:
+                self.signal.fail(UpstreamFailure(503, "too-many", detail))
+            else:
+                self.signal.fail(UpstreamFailure(502, "connect-failed", detail))
 
     def clientConnectionLost(self, connector: Any, reason: Failure) -> None:
         """The connection is gone: a failure if it was never usable, as when TLS did not come about."""
