@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -84,3 +85,17 @@ def test_weights_that_grow_are_followed() -> None:
     candidates[1].weight = 1
     balancer.update(candidates)
     assert counted(balancer, 10) == {"a": 5, "b": 5}
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_who_stands_in_for_one_that_fails_loses_no_turn_by_it(count: int) -> None:
+    candidates = named(*[1.0] * count)
+    failing = candidates[0]
+    balancer = balancer_of(candidates)
+    chosen = []
+    for _ in range(4 * count):
+        first = balancer.pick(b"", ())
+        chosen.append(first)
+        if first is failing:
+            assert balancer.pick(b"", [failing]) is not failing
+    assert (failing, failing) not in pairwise(chosen)

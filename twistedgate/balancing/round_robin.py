@@ -2,7 +2,9 @@
 
 Rules: nginx's smooth weighted round-robin.  In each round every candidate gains its weight, the one with
 most is picked and pays what all gained: weights 5, 1, 1 give a a b a c a a.  With equal weights that is
-plain rotation.  An update keeps everybody's place.
+plain rotation, until a pick passes somebody over: from then on turns are weighed, so that whoever stands in for
+one that fails does not lose a turn by it, and the next request does not meet the failing one again.  An update keeps
+everybody's place.
 """
 
 from __future__ import annotations
@@ -43,10 +45,18 @@ class RoundRobin(Generic[C]):
             return self._pick_by_weight(excluded)
         if not excluded:
             return next(self._rotation, None)
-        for candidate in islice(self._rotation, len(self._candidates)):
-            if candidate not in excluded:
-                return candidate
-        return None
+        self._weigh()
+        return self._pick_by_weight(excluded)
+
+    def _weigh(self) -> None:
+        """Go on by credits, in the order of the rotation."""
+        places = {id(one): place for place, one in enumerate(islice(self._rotation, len(self._candidates)))}
+        count = len(places)
+        # who was picked last stands last, and has paid for it as one of several
+        self._credits = [
+            one.weight * (count - 2 * places[id(one)] - 1) / (2 * count) for one in self._candidates
+        ]
+        self._is_even = False
 
     def _pick_by_weight(self, excluded: Collection[object]) -> C | None:
         credit = self._credits

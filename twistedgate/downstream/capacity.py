@@ -1,8 +1,8 @@
 """How many connections this process holds, and when it stops accepting more.
 
 Twisted alone accepts and closes when descriptors run out.  Here accepting pauses before that, at
-``max_connections`` or at nine tenths of the descriptors, and goes on when a connection has ended; what waits
-meanwhile waits in the kernel's queue.
+``max_connections`` or at three quarters of the descriptors (nine tenths with the connections to targets), and goes
+on when a connection has ended; what waits meanwhile waits in the kernel's queue.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from twisted.logger import Logger
 
 DESCRIPTORS_USED = 0.9
 """The share of the descriptors for connections; the rest is for logs, probes, names and the operator."""
+
+CLIENTS_SHARE = 0.75
+"""The share that clients alone may take: whoever is let in wants a connection to a target."""
 
 FEWEST = 4
 """Connections that are always allowed: a gateway that accepts nothing is of no use."""
@@ -55,6 +58,7 @@ class Capacity:
         self._told = -math.inf
         self._is_told = False
         self._most = max(int(descriptors * DESCRIPTORS_USED) - in_use, FEWEST)
+        self._most_clients = max(int(descriptors * CLIENTS_SHARE) - in_use, FEWEST)
         self._upstream_connections = upstream_connections
         self._listeners: list[Accepting] = []
         self._by_address: Counter[str] = Counter()
@@ -101,7 +105,8 @@ class Capacity:
     def room(self) -> int:
         """Return how many more connections may be accepted now, in one turn."""
         by_descriptors = self._most - self.open_count - self._upstream_connections()
-        return min(BATCH, self.max_connections - self.open_count, by_descriptors)
+        by_clients = min(self.max_connections, self._most_clients) - self.open_count
+        return min(BATCH, by_clients, by_descriptors)
 
     def check(self) -> None:
         """Pause or resume accepting."""
