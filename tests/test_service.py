@@ -224,11 +224,12 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(make: Make, tmp_pat
     before = kept(running)
     changed = FRONT.replace("access_log = off", f"access_log = {tmp_path}/access.log\nmax_connections = 7")
     more = "".join(f"[listener:l{n}]\nendpoint = tcp:808{n}:interface=127.0.0.1\n" for n in (1, 2))
+    fresh = WORD.format("new").replace(":word", ":fresh")
     with capturedLogs() as logged:
         running.reload_with(
             changed,
             more,
-            WORD.format("new"),
+            fresh,
             orders("http://name.test", max_requests=1, health_path="/x"),
         )
     assert "reload refused: [listener:l2] endpoint: tcp:8082:interface=127.0.0.1: " in lines(logged)

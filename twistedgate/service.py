@@ -259,22 +259,28 @@ class GatewayService(Service):
         if self.is_draining:
             _log.warn("a reload is ignored: the gateway is shutting down")
             return
-        try:
-            prepared = self._prepare(self._units.load(self.path))
-        except ConfigurationErrors as errors:
-            for error in errors.errors:
-                _log.error("reload refused: {error}", error=error)
-            _log.error("the configuration stays as it was: {count} errors", count=len(errors.errors))
-            return
-        except CannotListen as error:
-            _log.error("reload refused: {error}; the configuration stays as it was", error=error)
-            return
-        except Exception:  # noqa: BLE001 -- a third party's policy may raise anything where it is made
-            _log.failure("reload refused: what it asks for cannot be made; the configuration stays as it was")
+        prepared = self._prepare_anew()
+        if prepared is None:
+            # the gates of routes that there will not be
+            self.gates.commit(self.configuration)
             return
         self._commit(prepared)
         ensureDeferred(self._accept_when_resolved())
         _log.info("reloaded {path}", path=self.path)
+
+    def _prepare_anew(self) -> Prepared | None:
+        """Prepare what the file says now; says what is wrong with it, and returns ``None``."""
+        try:
+            return self._prepare(self._units.load(self.path))
+        except ConfigurationErrors as errors:
+            for error in errors.errors:
+                _log.error("reload refused: {error}", error=error)
+            _log.error("the configuration stays as it was: {count} errors", count=len(errors.errors))
+        except CannotListen as error:
+            _log.error("reload refused: {error}; the configuration stays as it was", error=error)
+        except Exception:  # noqa: BLE001 -- a third party's policy may raise anything where it is made
+            _log.failure("reload refused: what it asks for cannot be made; the configuration stays as it was")
+        return None
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""
