@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
@@ -21,7 +22,9 @@ from tests.upstream.network import Network, connect_error, upstream_config
 from twistedgate.config.model import TargetConfig
 from twistedgate.errors import ClientGone
 from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
+from twistedgate.net.transport import lowest
 from twistedgate.testing import exchange
+from twistedgate.upstream.asking import CLOSING_SECONDS
 from twistedgate.upstream.connection import UpstreamConnection
 from twistedgate.upstream.lending import OUT_OF_DESCRIPTORS
 from twistedgate.upstream.pool import CLOSING_MARGIN, UNSAFE_IDLE, Pool
@@ -362,15 +365,21 @@ def test_or_closed_where_none_is_kept() -> None:
 class Peer(Protocol):
     """A target that says what it is told to, once somebody speaks."""
 
+    leaves = ""
+
     def __init__(self, answer: bytes) -> None:
         self._answer = answer
         self.gone: Deferred[None] = Deferred()
 
     def dataReceived(self, data: bytes) -> None:
-        """Answer."""
+        """Answer, and leave if told so: by TLS's own farewell, or without a word."""
         assert self.transport is not None
         if self._answer:
             self.transport.write(self._answer)
+        if self.leaves == "politely":
+            self.transport.loseConnection()
+        elif self.leaves:
+            lowest(self.transport).loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The gateway has left."""
@@ -464,3 +473,44 @@ async def test_a_target_that_speaks_no_tls_is_a_failure_to_connect(host: Host) -
     host.listen("orders.test", b"HTTP/1.1 400 Bad Request\r\n\r\n", tls=False)
     with pytest.raises(Exception, match="connect-failed"):
         await waited(host.pool.connect(host.target))
+
+
+@pytest.mark.parametrize(("leaves", "end"), [("politely", "whole"), ("rudely", "cut")])
+async def test_a_body_ended_by_a_close_is_whole_with_a_farewell_only(
+    host: Host, monkeypatch: pytest.MonkeyPatch, leaves: str, end: str
+) -> None:
+    monkeypatch.setattr(Peer, "leaves", leaves)
+    host.listen("orders.test", b"HTTP/1.1 200 OK\r\n\r\nto the end")
+    connection = await waited(host.pool.connect(host.target))
+    response = await waited(connection.begin(exchange(), HEAD, host.pool.now()))
+    sink = Sink.of(response)
+    await host.peers[0].gone
+    while host.pool.open_count:
+        await deferLater(host.reactor, 0)
+    assert (sink.body, sink.end()) == (b"to the end", end)
+
+
+async def test_an_idle_connection_whose_target_leaves_is_lent_no_more(host: Host) -> None:
+    host.listen("orders.test")
+    connection = await waited(host.pool.connect(host.target))
+    await waited(connection.begin(exchange(), HEAD, host.pool.now()))
+    host.peers[0].transport.loseConnection()  # type: ignore[union-attr]
+    await host.peers[0].gone
+    while host.pool.open_count:
+        await deferLater(host.reactor, 0)
+    assert host.pool.take(host.target, True, host.pool.now()) is None
+
+
+async def test_a_target_that_does_not_take_its_leave_is_left_all_the_same(host: Host) -> None:
+    """TLS waits for the other side's farewell: not for ever."""
+    host.listen("orders.test")
+    connection = await waited(host.pool.connect(host.target))
+    await waited(connection.begin(exchange(), HEAD, host.pool.now()))
+    lowest(host.peers[0].transport).stopReading()
+    host.pool.retire()
+    await deferLater(host.reactor, 0)
+    assert host.pool.open_count == 1
+    host.pool.sweep(host.pool.now() + CLOSING_SECONDS)
+    while host.pool.open_count:
+        await deferLater(host.reactor, 0)
+    lowest(host.peers[0].transport).startReading()

@@ -55,12 +55,12 @@ class _Connecting(ClientFactory):
     def start(self) -> None:
         """Begin to connect."""
         pool = self._pool
-        pool.connecting.add(self)
         factory: Any = self
         creator = pool.tls_creator(self._target)
         if creator is not None:
             factory = TLSMemoryBIOFactory(creator, True, self)
             factory.noisy = False
+        pool.connecting.add(self)
         timeout = pool.config.connect_timeout
         self._timeout = pool.reactor.callLater(timeout, self._expire)
         self._connector = pool.reactor.connectTCP(
