@@ -174,6 +174,8 @@ class ListenerConfig:
     max_uri: int = option(size, "8k", "A request line past it: 414.", Bounds(low="128", high="16m"))
     max_headers: int = option(count, "100", "Header fields of a request: 431.", Bounds(low="1", high="10000"))
 
+    stand_ins: ClassVar[Mapping[str, str]] = {"endpoint": "tcp:0"}
+
     def check(self) -> Iterator[Problem]:
         """Return what is wrong between the options of the listener."""
         if self.tls_certificate and not self.tls_key:

@@ -83,6 +83,7 @@ class RouteConfig:
         optional(count), "", "In flight on this route, all workers; past it 503.", _AT_LEAST_ONE
     )
 
+    stand_ins: ClassVar[Mapping[str, str]] = {"path": "/"}
     later: ClassVar[Mapping[str, Later]] = {
         "async": Later(f"{_JOBS}; leave async out, or off", default="off"),
         **{name: Later(f"{_JOBS}; leave {name} out") for name in _ASYNC},

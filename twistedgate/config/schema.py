@@ -180,9 +180,10 @@ def read_section(
 ) -> tuple[T | None, list[ConfigurationError]]:
     """Build the dataclass of a section, and return every error found on the way.
 
-    A wrong option is replaced by its default, so that what depends on the section can still be checked;
-    without a value for a required option there is no object.  A ``check`` method of the class returns
-    problems that concern several options; one that concerns an option already found wrong is dropped.
+    A wrong option is replaced by its default, so that what depends on the section can still be checked; a
+    required one by what the class names in ``stand_ins``, and without that there is no object.  A ``check``
+    method of the class returns problems that concern several options; one that concerns an option already
+    found wrong is dropped.
     """
     around = Surroundings(variables, Path(section.place.file).absolute().parent)
     options = options_of(cls)
@@ -198,14 +199,23 @@ def read_section(
         except ValueError as error:
             errors.append(section.error(name, str(error)))
     failed = {error.option for error in errors}
-    if any(declared.default is REQUIRED and name in failed for name, declared in options.items()):
-        return None, errors
+    stand_ins = _stand_ins(cls)
+    for name, declared in options.items():
+        if declared.default is REQUIRED and name in failed:
+            if name not in stand_ins:
+                return None, errors
+            values[name] = declared.type.read(stand_ins[name], around)
     build: Callable[..., T] = cls
     built = build(section.name, **values)
     for concerned, what in _problems(built):
         if failed.isdisjoint(concerned):
             errors.append(section.error(concerned[0], what))
     return built, errors
+
+
+def _stand_ins(cls: type[Any]) -> Mapping[str, str]:
+    """Return what a section is built with where a required option is wrong; it must give rise to no error."""
+    return cast("Mapping[str, str]", getattr(cls, "stand_ins", {}))
 
 
 def _problems(built: Any) -> Iterable[Problem]:

@@ -5,8 +5,9 @@ The dataclass is the schema (see ``config.schema``); nothing here acts on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from twistedgate.config import fields, notation, values
 from twistedgate.config.notation import TargetConfig
@@ -121,6 +122,8 @@ class UpstreamConfig:
         optional(values.path), "", "PEM of the authorities to trust; empty = the system's."
     )
     tls_verify: bool = option(values.boolean, "yes", "Whether a target's certificate is verified.")
+
+    stand_ins: ClassVar[Mapping[str, str]] = {"targets": ""}
 
     def check(self) -> Iterator[Problem]:
         """Return what is wrong between the options of the upstream."""
