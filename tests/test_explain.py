@@ -122,6 +122,25 @@ def test_what_is_refused_before_any_route_says_so(configuration: Configuration) 
         assert found.route == ""
 
 
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("TRACE", "405 method-not-allowed"),
+        ("CONNECT", "501 unknown-method"),
+        ("get", "501 unknown-method"),
+        ("G T", "400 bad-request"),
+        ("GÉT", "400 bad-request"),
+        ("", "400 bad-request"),
+    ],
+)
+def test_a_method_that_no_route_is_asked_about_is_refused(
+    configuration: Configuration, method: str, answer: str
+) -> None:
+    found = explained(configuration, method, "/orders")
+    assert found.text.startswith(f"refused before any route: {answer}")
+    assert found.route == ""
+
+
 def test_an_encoded_slash_is_refused_by_the_route(configuration: Configuration) -> None:
     assert explained(configuration, "GET", "http://api.example.com/orders/a%2fb").text.endswith(
         "answered by [route:orders]\n  refused: 400 bad-path, as encoded_slashes = reject"

@@ -16,6 +16,7 @@ from twistedgate.http.headers import Headers
 from twistedgate.http.target import RequestTarget, parse_target
 from twistedgate.routing.routes import rule_of, table_of, upstream_path
 from twistedgate.units import Units
+from twistedgate.wire.framing import judge_request_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ def explain(
 ) -> Explanation:
     """Explain what becomes of a request, which is a method and a URL or path, with these header lines.
 
+    A method that the line refuses before any route is refused here by the same judgement.
+
     ``ValueError`` says what of them is not understood.
     """
     method, url = request
@@ -109,6 +112,7 @@ def _target(method: str, url: str, headers: Headers) -> RequestTarget:
         raise ValueError(f"'{url}' is not a URL; write http://host/path, or a path")
     host = split.netloc.encode() if split.netloc else headers.get(b"host")
     raw = url if url == "*" else f"{split.path or '/'}{'?' if split.query else ''}{split.query}"
+    judge_request_line(f"{method} {raw} HTTP/1.1\r\n".encode())
     return parse_target(method, raw.encode(), host, is_http10=host is None)
 
 
