@@ -13,6 +13,7 @@ from typing import Any
 
 from twisted.internet import main, tcp
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 
 READ_SIZE = 256 * 1024
 """Bytes read at a time: moving a large body costs half of what it costs at Twisted's own 64 KiB."""
@@ -99,6 +100,11 @@ class EagerServer(_Eager, tcp.Server):
 
 class EagerClient(_Eager, tcp.Client):
     """A connection of our own making."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone, and its connector, which it would hold in a cycle, with it."""
+        super().connectionLost(reason)
+        self.__dict__.pop("connector", None)
 
 
 class EagerPort(tcp.Port):
