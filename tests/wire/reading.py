@@ -43,7 +43,6 @@ def _memories() -> list[codec_module.Memory[Any]]:
         codec_module._requests,
         codec_module._requests_http10,
         codec_module._responses,
-        codec_module._responses_http10,
     ]
 
 

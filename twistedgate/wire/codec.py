@@ -108,8 +108,8 @@ class Memory(Generic[Said]):
 
 _requests: Memory[RequestFields] = Memory()
 _requests_http10: Memory[RequestFields] = Memory()
-_responses: Memory[ResponseFields] = Memory()
-_responses_http10: Memory[ResponseFields] = Memory()
+_responses: Memory[tuple[int, bytes, ResponseFields]] = Memory()
+"""Whole heads of answers, as their first lines vary little: status, phrase, and what the fields say."""
 
 
 class _HeadReader:
@@ -299,18 +299,19 @@ class ResponseCodec(_HeadReader):
         if end == 3 or end > self._limits.max_head:
             self._receive_part(head)
             return None
-        is_http10, status, phrase, line_end = judge_status_line(head)
-        memory = _responses_http10 if is_http10 else _responses
-        block = head[line_end:end]
-        said = memory.recall(block)
-        if said is None:
-            said = judge_response_fields(self._take_fields(block), is_http10)
-            memory.keep(block, said)
+        whole = head[:end]
+        known = _responses.recall(whole)
+        if known is None:
+            is_http10, status, phrase, line_end = judge_status_line(whole)
+            said = judge_response_fields(self._take_fields(whole[line_end:]), is_http10)
+            _responses.keep(whole, (status, phrase, said))
             self._forget()
-        elif said.count > self._limits.max_headers:
-            raise self._too_large("too many fields")
-        elif seen:
-            self._forget()
+        else:
+            status, phrase, said = known
+            if said.count > self._limits.max_headers:
+                raise self._too_large("too many fields")
+            if seen:
+                self._forget()
         self.rest = head[end:]
         return judge_response(status, phrase, said, method)
 

@@ -138,6 +138,8 @@ class RequestFields:
     claims: tuple[Field, ...]
     """Fields by which a proxy speaks for a client."""
     host: bytes | None
+    host_text: str
+    """The same as text, empty for none."""
     length: int
     keep_alive: bool
     expects_continue: bool
@@ -165,6 +167,7 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
                 fields.append((key, name, value))
     _judge_repetition(special, fields)
     length = _request_length(special, is_http10)
+    host = special.hosts[0] if special.hosts else None
     options = tokens(special.connection)
     nominated = _nominated(options)
     if nominated:
@@ -176,7 +179,8 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
         fields=tuple(fields),
         lines=write_lines(fields),
         claims=tuple(claims),
-        host=special.hosts[0] if special.hosts else None,
+        host=host,
+        host_text="" if host is None else host.decode("latin-1"),
         length=length,
         keep_alive=b"close" not in options and (not is_http10 or b"keep-alive" in options),
         expects_continue=bool(special.expects) and not is_http10 and length != 0,
@@ -207,7 +211,7 @@ def judge_request(method: str, raw_target: bytes, is_http10: bool, said: Request
     request.accepts_trailers = said.accepts_trailers
     if said.upgrades:
         request.upgrade = _judge_upgrade(request, said.upgrades)
-    if target.authority != (said.host or b"").decode("latin-1"):
+    if target.authority != said.host_text:
         # the target's authority goes out, whatever Host said or did not (RFC 9112 section 3.2.2)
         request.headers.set(b"Host", target.authority.encode("ascii"))
     return request
