@@ -84,7 +84,10 @@ class Upstream:
 
     def enter(self, now: float) -> bool:
         """Count one more request under way."""
-        if not self.gate.enter():
+        gate = self.gate
+        if gate.limit is None:
+            gate.under_way += 1
+        elif not gate.enter():
             return False
         self.requests += 1
         self._budget.count(now)
