@@ -14,7 +14,7 @@ from tests.end_to_end.harness.daemon import Daemon, in_flight
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.stall import Stall
 from tests.end_to_end.harness.visit import Visit
-from tests.end_to_end.harness.waiting import happens, until
+from tests.end_to_end.harness.waiting import PATIENCE, happens, until
 
 LEAVING = ["close", "reset", "finish_sending"]
 
@@ -130,7 +130,7 @@ def test_a_client_that_leaves_while_its_upload_is_held_up(gateway: Daemon, recor
         sending.start()
         happens(stall.has_stalled, "the client is held up")
         stall.gives_up.set()
-        sending.join()
+        sending.join(PATIENCE)
         client.reset()
     try:
         gateway.wait_until_idle()
@@ -213,7 +213,7 @@ def test_bytes_on_an_idle_upstream_connection_are_nobodys_answer(
 ) -> None:
     def then_more(visit: Visit) -> None:
         visit.answer(200, b"mine")
-        go_on.wait()
+        assert go_on.wait(PATIENCE)
         visit.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON")
 
     go_on = threading.Event()

@@ -13,7 +13,7 @@ from tests.end_to_end.harness.process import descriptors
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts
 from tests.end_to_end.harness.visit import Visit
-from tests.end_to_end.harness.waiting import happens, until
+from tests.end_to_end.harness.waiting import PATIENCE, happens, until
 
 
 def said(client: Client, path: str = "/word") -> bytes:
@@ -175,7 +175,7 @@ def test_reloads_under_load_cost_no_request_its_answer(begin: Begin, own_recorde
     finally:
         stop.set()
         for thread in threads:
-            thread.join()
+            thread.join(PATIENCE)
     assert wrong == []
     assert min(served) > 0
 

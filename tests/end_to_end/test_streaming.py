@@ -33,7 +33,7 @@ def test_each_event_of_a_stream_arrives_before_the_next_is_sent(client: Client, 
     def events(visit: Visit) -> None:
         visit.send(CHUNKED)
         for number in range(10):
-            turn.acquire()
+            assert turn.acquire(timeout=PATIENCE)
             visit.send(chunk(b"data: %d\n\n" % number))
         visit.send(b"0\r\n\r\n")
 
@@ -61,7 +61,7 @@ def test_each_piece_of_a_request_arrives_before_the_next_is_sent(client: Client,
     client.send(request("POST", "/drip", "Content-Length: 10"))
     for number in range(10):
         client.send(b"%d" % number)
-        arrived.acquire()
+        assert arrived.acquire(timeout=PATIENCE)
     assert client.answer().body == b"0123456789"
 
 
