@@ -265,7 +265,7 @@ class GatewayService(Service):
             self.gates.commit(self.configuration)
             return
         self._commit(prepared)
-        ensureDeferred(self._accept_when_resolved())
+        self._begin()
         _log.info("reloaded {path}", path=self.path)
 
     def _prepare_anew(self) -> Prepared | None:
