@@ -7,21 +7,18 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.internet.error import TimeoutError as ConnectTimeout
-from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import deferLater
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 
 from tests.certificates import Authority
 from tests.conftest import LoggedFailures
 from tests.upstream.conversation import BEGUN, OK, Sink, Waiting
 from tests.upstream.network import Network, connect_error, upstream_config
+from tests.upstream.secure import Host, Peer, waited
 from twistedgate.config.model import TargetConfig
 from twistedgate.errors import ClientGone
-from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
 from twistedgate.net.transport import lowest
 from twistedgate.testing import exchange
 from twistedgate.upstream.asking import CLOSING_SECONDS
@@ -362,66 +359,6 @@ def test_or_closed_where_none_is_kept() -> None:
 # TLS, with real sockets
 
 
-class Peer(Protocol):
-    """A target that says what it is told to, once somebody speaks."""
-
-    leaves = ""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-        self.gone: Deferred[None] = Deferred()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Answer, and leave if told so: by TLS's own farewell, or without a word."""
-        assert self.transport is not None
-        if self._answer:
-            self.transport.write(self._answer)
-        if self.leaves == "politely":
-            self.transport.loseConnection()
-        elif self.leaves:
-            lowest(self.transport).loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The gateway has left."""
-        self.gone.callback(None)
-
-
-class Host:
-    """Targets on real ports, and a pool that connects to them by TLS."""
-
-    def __init__(self, reactor: Any, authority: Authority) -> None:
-        self.reactor = reactor
-        self.authority = authority
-        self.peers: list[Peer] = []
-        self._port: Any = None
-        self.pool: Any = None
-        self.target: Any = None
-
-    def listen(self, name: str, answer: bytes = OK, *, tls: bool = True, patience: float = 20.0) -> None:
-        """Open a target that shows a certificate for ``name``, or nothing at all."""
-        factory: Any = Factory.forProtocol(lambda: self._accept(answer))
-        factory.noisy = False
-        if tls:
-            pair = self.authority.issue(name)
-            factory = TLSMemoryBIOFactory(ServerTLS(pair.certificate, pair.key), False, factory)
-            factory.noisy = False
-        self._port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
-        configured = TargetConfig("https", "orders.test", self._port.getHost().port)
-        creator = ClientTLS("orders.test", client_settings(self.authority.path, True))
-        config = upstream_config(targets=(configured,), connect_timeout=patience)
-        self.pool = Pool(config, self.reactor, self.reactor.seconds, lambda target: creator)
-        self.target = Target(configured, "127.0.0.1")
-
-    def _accept(self, answer: bytes) -> Peer:
-        self.peers.append(Peer(answer or b""))
-        return self.peers[-1]
-
-    def close(self) -> Any:
-        """Close the port and every connection."""
-        self.pool.abort()
-        return self._port.stopListening()
-
-
 @pytest.fixture
 def host(reactor: Any, tmp_path: Path) -> Iterator[Host]:
     made = Host(reactor, Authority(tmp_path))
@@ -429,20 +366,6 @@ def host(reactor: Any, tmp_path: Path) -> Iterator[Host]:
     pytest_twisted.blockon(made.close())
     for peer in made.peers:
         pytest_twisted.blockon(peer.gone)
-
-
-def waited(signal: Any) -> Deferred[Any]:
-    """Return a Deferred for what a signal brings."""
-    return Deferred.fromCoroutine(_wait(signal))
-
-
-async def _wait(signal: Any) -> Any:
-    told: Deferred[None] = Deferred()
-    waiting = Waiting(signal, told)
-    await told
-    if waiting.error is not None:
-        raise waiting.error
-    return waiting.response
 
 
 async def test_a_connection_with_tls_is_lent_once_its_handshake_is_done(host: Host) -> None:

@@ -3,116 +3,22 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
-from tests.upstream.conversation import BEGUN, HEAD, OK, Sink, Waiting
-from tests.upstream.network import Attempt, World, connect_error, upstream_config
+from tests.upstream.conversation import BEGUN, HEAD, OK
+from tests.upstream.house import FIRST, SECOND, House, Sent
+from tests.upstream.network import connect_error, upstream_config
 from twistedgate.balancing.health import State
 from twistedgate.errors import ClientGone, Refusal
-from twistedgate.exchange import Exchange
 from twistedgate.fakes.body import Body
 from twistedgate.testing import exchange
 from twistedgate.upstream.pool import UNSAFE_IDLE
-from twistedgate.upstream.target import Target
 from twistedgate.upstream.upstream import Upstream
 
-FIRST, SECOND = "192.0.2.1:80", "192.0.2.2:80"
 BAD = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-
-
-class Sent:
-    """One exchange on its way, driven as the proxy drives it."""
-
-    def __init__(self, house: House, asked: Exchange) -> None:
-        self.house = house
-        self.exchange = asked
-        self.target: Target = house.pick(asked)
-        asked.attempts += 1
-        self.waiting = Waiting(house.upstream.send(self.target, asked, HEAD))
-
-    def fails(self) -> tuple[int, str, bool]:
-        """Release the target, and return why there was no answer."""
-        self.end(self.waiting.failure[1])
-        return self.waiting.failure
-
-    def body(self) -> Sink:
-        """Take the body of the answer."""
-        self.exchange.response = self.waiting.response
-        return Sink.of(self.waiting.response)
-
-    def end(self, reason: str = "") -> None:
-        """Release the target, as when the exchange is over."""
-        self.exchange.response = self.waiting.response
-        self.exchange.reason = self.exchange.reason or reason
-        self.house.upstream.release(self.target, self.exchange)
-
-
-class House:
-    """An upstream whose network is in memory."""
-
-    def __init__(self, *places: str, **options: Any) -> None:
-        self.world = World()
-        self.config = upstream_config(*(places or (FIRST,)), **options)
-        self.upstream = Upstream(self.config, self.world.surroundings)
-        self.upstream.start()
-
-    @property
-    def network(self) -> Any:
-        """The network."""
-        return self.world.network
-
-    @property
-    def now(self) -> float:
-        """The test's time."""
-        return self.world.network.seconds()
-
-    def pick(self, asked: Exchange) -> Target:
-        """Choose a target."""
-        target = self.upstream.pick(asked, ())
-        assert target is not None
-        return target
-
-    def send(self, method: str = "GET", body: bytes | Body = b"") -> Sent:
-        """Send a request."""
-        return Sent(self, exchange(method, body=body))
-
-    def warm(self) -> Attempt:
-        """Make a connection, and leave it idle."""
-        sent = self.send()
-        self.network.last.succeed()
-        self.say(OK)
-        sent.end()
-        assert self.upstream.pool.idle_count == 1
-        attempt: Attempt = self.network.last
-        return attempt
-
-    def say(self, *pieces: bytes) -> None:
-        """Let the target send on the connection made last."""
-        for piece in pieces:
-            self.network.last.connection.dataReceived(piece)
-
-    def lose(self) -> None:
-        """Let the connection made last be lost."""
-        self.network.last.lose(ConnectionLost())
-
-    def state(self, name: str = FIRST) -> State:
-        """Return how a target stands."""
-        (verdict,) = [one for one in self.upstream.targets.verdicts(self.now) if one.name == name]
-        return verdict.state
-
-    @property
-    def failed(self) -> int:
-        """How many requests to the first target failed."""
-        return self.upstream.targets.by_name[FIRST].failed
-
-    @property
-    def is_even(self) -> bool:
-        """Whether nothing is counted as under way."""
-        return not any(target.in_flight for target in self.upstream.targets.by_name.values())
 
 
 # the gate and the counts
