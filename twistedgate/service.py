@@ -169,6 +169,7 @@ class GatewayService(Service):
                 signal.SIGUSR1: self.reopen_logs,
             },
         )
+        self._reactor.callWhenRunning(self.access_log.reopen)
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
@@ -182,9 +183,10 @@ class GatewayService(Service):
             # a reload meanwhile may have brought others
             await waiting[0].resolved
         if self.running and not self.is_draining:
-            self.is_accepting = True
             self.listeners.resume_accepting()
-            _log.info("ready")
+            if not self.is_accepting:
+                self.is_accepting = True
+                _log.info("ready")
 
     # a configuration takes effect
 
@@ -228,6 +230,8 @@ class GatewayService(Service):
         if prepared.access_log is not self.access_log:
             replaced, self.access_log = self.access_log, prepared.access_log
             replaced.stop()
+            # opened now, so that an operator who looks after a reload sees what is wrong with it
+            self.access_log.reopen()
         self._sweep_every(_sweep_interval(configuration))
         # what was frozen last time and is gone by now would stay for ever
         gc.unfreeze()
@@ -275,7 +279,9 @@ class GatewayService(Service):
         except ConfigurationErrors as errors:
             for error in errors.errors:
                 _log.error("reload refused: {error}", error=error)
-            _log.error("the configuration stays as it was: {count} errors", count=len(errors.errors))
+            count = len(errors.errors)
+            what = "1 error" if count == 1 else f"{count} errors"
+            _log.error("the configuration stays as it was: {what}", what=what)
         except CannotListen as error:
             _log.error("reload refused: {error}; the configuration stays as it was", error=error)
         except Exception:  # noqa: BLE001 -- a third party's policy may raise anything where it is made

@@ -2,9 +2,9 @@
 
 Rules: nginx's smooth weighted round-robin.  In each round every candidate gains its weight, the one with
 most is picked and pays what all gained: weights 5, 1, 1 give a a b a c a a.  With equal weights that is
-plain rotation, until a pick passes somebody over: from then on turns are weighed, so that whoever stands in for
-one that fails does not lose a turn by it, and the next request does not meet the failing one again.  An update keeps
-everybody's place.
+plain rotation, until a pick passes somebody over: from then on turns are weighed, so that whoever stands in
+for one that fails does not lose a turn by it, and the next request does not meet the failing one again.  An
+update keeps everybody's place.
 """
 
 from __future__ import annotations

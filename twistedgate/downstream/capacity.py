@@ -1,8 +1,8 @@
 """How many connections this process holds, and when it stops accepting more.
 
 Twisted alone accepts and closes when descriptors run out.  Here accepting pauses before that, at
-``max_connections`` or at three quarters of the descriptors (nine tenths with the connections to targets), and goes
-on when a connection has ended; what waits meanwhile waits in the kernel's queue.
+``max_connections`` or at three quarters of the descriptors (nine tenths with the connections to targets), and
+goes on when a connection has ended; what waits meanwhile waits in the kernel's queue.
 """
 
 from __future__ import annotations
