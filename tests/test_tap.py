@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,17 @@ def test_makes_the_gateway_and_says_what_it_runs_on(file: Path, reactor: Any) ->
     assert service.path == str(file)
     assert service.configuration is options.configuration
     assert formatEvent(logged[0]) == f"the reactor is {type(reactor).__name__}"
+
+
+def test_a_reload_asked_for_too_early_does_not_end_the_process(file: Path) -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        options = Options()
+        options.parseOptions(["--config", str(file)])
+        makeService(options)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
 
 
 def test_a_reactor_that_is_there_stays(reactor: Any) -> None:

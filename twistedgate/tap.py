@@ -7,6 +7,7 @@ in silence.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -68,6 +69,8 @@ def makeService(options: Options) -> IService:
 
     from twistedgate.service import GatewayService
 
+    # a reload that is asked for before there is anything to reload: the default would end the process
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _log.info("the reactor is {name}", name=options.reactor_name)
     running: Any = reactor
     return GatewayService(running, options.path, options.configuration, options.units)
