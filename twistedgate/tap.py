@@ -67,8 +67,10 @@ def makeService(options: Options) -> IService:
     """Return the gateway, not started."""
     from twisted.internet import reactor
 
+    from twistedgate.net.allocator import keep_memory
     from twistedgate.service import GatewayService
 
+    keep_memory()
     # a reload that is asked for before there is anything to reload: the default would end the process
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _log.info("the reactor is {name}", name=options.reactor_name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -225,3 +226,53 @@ def test_a_failure_before_anybody_takes_the_body_is_told_to_who_does() -> None:
     assert answered.told == ["attached"]
     answer.fail()
     assert sink.end() == "cut"
+
+
+class Keeping:
+    """A sink that keeps what it takes, and so must be given bytes of its own."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def receive(self, piece: bytes) -> None:
+        assert type(piece) is bytes
+        self.pieces.append(piece)
+
+    def finish(self, trailers: object) -> None:
+        """The body is complete."""
+
+    def fail(self) -> None:
+        """The body was cut short."""
+
+
+class Passing(Keeping):
+    """A sink that sends at once."""
+
+    def receive_view(self, view: memoryview) -> None:
+        self.pieces.append(b"view:" + view)
+
+
+class Attached:
+    """The connection that a body comes on."""
+
+    def attached(self) -> None:
+        """Somebody takes the body."""
+
+    def pause(self) -> None:
+        """Read no more."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def abort(self) -> None:
+        """Close."""
+
+
+@pytest.mark.parametrize(("sink", "expected"), [(Keeping(), b"abc"), (Passing(), b"view:abc")])
+def test_a_view_is_given_only_to_a_sink_that_does_not_keep_it(sink: Keeping, expected: bytes) -> None:
+    read = bytearray(b"abc")
+    body = IncomingAnswer(Attached(), b"")
+    body.attach(sink)
+    body.deliver_view(memoryview(read))
+    read[:] = b"xyz"
+    assert sink.pieces == [expected]

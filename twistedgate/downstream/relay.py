@@ -14,6 +14,7 @@ from twistedgate.exchange import Exchange
 from twistedgate.http.headers import Headers
 from twistedgate.http.message import BodySink, BodySource
 from twistedgate.net.task import Signal
+from twistedgate.net.transport import is_eager
 from twistedgate.wire.body import BodyReader
 from twistedgate.wire.serialise import chunk, last_chunk
 
@@ -186,6 +187,14 @@ class OutgoingBody:
             self._head = b""
             piece = head + piece
         self._transport.write(piece)
+
+    def receive_view(self, view: memoryview) -> None:
+        """Send a piece that is gone when this returns."""
+        if self._chunks or self._head or not is_eager(self._transport):
+            self.receive(bytes(view))
+        else:
+            self._exchange.bytes_out += len(view)
+            self._transport.write_view(view)
 
     def finish(self, trailers: Headers | None) -> None:
         """The body is complete."""

@@ -9,7 +9,7 @@ wrong with the socket.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from twisted.internet import main, tcp
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -23,6 +23,17 @@ _view = memoryview(_buffer)
 # One buffer for all connections, as it is emptied before the next read.  ``recv`` makes a bytes object of the
 # size asked for and shrinks it: at 64 KiB that costs more than the system call, and idle connections hold
 # none.
+
+VIEWED = 64 * 1024
+"""Bytes of a read from which on it may be handed on as a view; copying less costs nothing to speak of."""
+
+
+@runtime_checkable
+class TakesViews(Protocol):
+    """A protocol that can pass on what was read without a copy."""
+
+    def receive_view(self, view: memoryview) -> None:
+        """Take bytes that are gone when this returns."""
 
 
 class _Eager(tcp.Connection):
@@ -63,8 +74,23 @@ class _Eager(tcp.Connection):
             return main.CONNECTION_LOST
         if not size:
             return main.CONNECTION_DONE
-        self.protocol.dataReceived(bytes(_view[:size]))
+        if size >= VIEWED and isinstance(self.protocol, TakesViews):
+            self.protocol.receive_view(_view[:size])
+        else:
+            self.protocol.dataReceived(bytes(_view[:size]))
         return None
+
+    def write_view(self, view: memoryview) -> None:
+        """Send a view at once, and copy only what the kernel does not take now."""
+        if self.dataBuffer or self._tempDataLen or not self.connected or self._aborting:
+            self.write(bytes(view))
+            return
+        try:
+            sent = self.socket.send(view)
+        except OSError:
+            sent = 0
+        if sent < len(view):
+            self.write(bytes(view[sent:]))
 
     def writeSequence(self, pieces: Any) -> None:
         """Send several pieces as one."""
@@ -134,6 +160,11 @@ def lowest(transport: Any) -> Any:
         transport = below
         below = getattr(transport, "transport", None)
     return transport
+
+
+def is_eager(transport: Any) -> bool:
+    """Whether it is one of these, with nothing in between."""
+    return isinstance(transport, _Eager)
 
 
 def queued(transport: Any) -> int:

@@ -137,6 +137,14 @@ class IncomingAnswer:
             self._held += piece
             self.pause()
 
+    def deliver_view(self, view: memoryview) -> None:
+        """Take a piece that is gone when this returns."""
+        receive_view = getattr(self._sink, "receive_view", None)
+        if receive_view is None:
+            self.deliver(bytes(view))
+        else:
+            receive_view(view)
+
     def finish(self, trailers: Headers | None) -> None:
         """The body is complete."""
         sink, self._sink = self._sink, None
