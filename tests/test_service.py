@@ -25,7 +25,8 @@ from twistedgate.policy import Policy
 from twistedgate.runtime import Runtime
 from twistedgate.service import LONGEST_SWEEP, SHORTEST_SWEEP, _sweep_interval
 from twistedgate.units import Units
-from twistedgate.upstream.targets import FIRST_LOOKUP
+from twistedgate.upstream.resolver import FIRST_LOOKUP
+from twistedgate.view import View
 
 Make = Callable[..., Running]
 
@@ -139,13 +140,38 @@ def test_or_cannot_be_found_in_time(make: Make) -> None:
     assert b"503" in running.ask("/orders/7")
 
 
-def test_a_reload_before_that_brings_targets_to_wait_for(make: Make) -> None:
+def test_or_do_not_exist(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"))
+    accepting = [running.accepting()]
+    running.names.answer("name.test")
+    assert [*accepting, running.accepting()] == [[], [8080]]
+
+
+def test_the_operator_need_not_wait_for_that(make: Make) -> None:
+    running = make(FRONT, ADMIN, orders("http://name.test"))
+    assert running.accepting() == [9000]
+    assert View(running).unready_reasons()[0] == "the targets are being looked up"
+    running.names.answer("name.test", "192.0.2.1")
+    assert running.accepting() == [8080, 9000]
+    assert View(running).unready_reasons() == []
+
+
+def test_a_reload_before_that_brings_other_targets(make: Make) -> None:
     running = make(FRONT, orders("http://name.test"))
     running.reload_with(FRONT, orders("http://other.test"))
-    running.reactor.advance(0)
     accepting = [running.accepting()]
     running.names.answer("other.test", "192.0.2.1")
     assert [*accepting, running.accepting()] == [[], [8080]]
+
+
+def test_or_it_waits_for_what_is_looked_up_already(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"))
+    running.reload_with(FRONT, orders("http://name.test", retries=3))
+    accepting = [running.accepting()]
+    running.names.answer("name.test", "192.0.2.1")
+    assert [*accepting, running.accepting()] == [[], [8080]]
+    assert running.names.asked == ["name.test"]
+    assert running.configuration.upstreams["orders"].retries == 3
 
 
 def test_carries_requests(make: Make) -> None:
@@ -223,7 +249,7 @@ def test_a_file_that_is_gone_changes_nothing(make: Make) -> None:
 
 
 def test_an_address_that_cannot_be_had_leaves_nothing_behind(make: Make, tmp_path: Path) -> None:
-    running = make(FRONT, WORD.format("old"), orders(max_requests=5))
+    running = make(FRONT, WORD.format("old"), orders(max_requests=5), name=("192.0.2.1",))
     running.reactor.listenTCP(8082, Strangers(), 50, "127.0.0.1")
     before = kept(running)
     changed = FRONT.replace("access_log = off", f"access_log = {tmp_path}/access.log\nmax_connections = 7")
@@ -238,7 +264,7 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(make: Make, tmp_pat
         )
     assert "reload refused: [listener:l2] endpoint: tcp:8082:interface=127.0.0.1: " in lines(logged)
     assert kept(running) == before
-    assert running.names.asked == []
+    assert running.names.asked == ["name.test"]
     assert running.probe.asked == []
     assert not (tmp_path / "access.log").exists()
     assert running.ask("/word").endswith(b"old")
@@ -360,6 +386,103 @@ def test_many_reloads_leave_nothing_behind(make: Make) -> None:
         running._sweep()
     running.reload()
     assert [reference() for reference in before] == [None] * 16
+
+
+# names that a reload brings
+
+NEW = (FRONT, WORD.format("new"), orders("http://name.test"))
+
+
+def new_names(make: Make, *sections: str) -> Running:
+    """Return a gateway that was asked for a configuration with a name it has not seen, and waits."""
+    running = make(FRONT, WORD.format("old"))
+    running.reload_with(*(sections or NEW))
+    assert running.ask("/word").endswith(b"old")
+    return running
+
+
+def test_a_name_not_seen_before_is_looked_up_before_the_reload_takes_effect(make: Make) -> None:
+    running = new_names(make)
+    running.names.answer("name.test", "192.0.2.1")
+    assert running.ask("/word").endswith(b"new")
+    running.ask("/orders/7")
+    assert [attempt.place for attempt in running.reactor.attempts] == ["192.0.2.1:80"]
+    assert running.names.asked == ["name.test"]
+
+
+@pytest.mark.parametrize(
+    "come_to_nothing",
+    [
+        lambda running: running.names.answer("name.test"),
+        lambda running: running.reactor.advance(FIRST_LOOKUP),
+    ],
+    ids=["does not exist", "too late"],
+)
+def test_but_one_that_is_not_found_does_not_keep_it(
+    come_to_nothing: Callable[[Running], None], make: Make
+) -> None:
+    running = new_names(make)
+    come_to_nothing(running)
+    assert running.ask("/word").endswith(b"new")
+    assert b" 503 " in running.ask("/orders/7")
+
+
+def test_names_that_are_known_are_not_waited_for(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"), WORD.format("old"), name=("192.0.2.1",))
+    running.reload_with(FRONT, orders("http://name.test", retries=3), WORD.format("new"))
+    assert running.ask("/word").endswith(b"new")
+
+
+def test_nor_are_those_that_were_looked_up_in_vain_before(make: Make) -> None:
+    running = make(FRONT, orders("http://name.test"), WORD.format("old"))
+    running.reactor.advance(FIRST_LOOKUP)
+    running.reload_with(FRONT, orders("http://name.test", retries=3), WORD.format("new"))
+    assert running.ask("/word").endswith(b"new")
+
+
+def test_the_later_of_two_reloads_counts(make: Make) -> None:
+    running = new_names(make)
+    running.reload_with(FRONT, WORD.format("newer"), orders("http://other.test"))
+    running.reactor.advance(FIRST_LOOKUP / 2)
+    assert running.ask("/word").endswith(b"old")
+    running.names.answer("other.test", "192.0.2.1")
+    assert running.ask("/word").endswith(b"newer")
+    running.reactor.advance(FIRST_LOOKUP)
+    assert running.ask("/word").endswith(b"newer")
+    assert repr(running.upstreams.upstreams) == repr({"orders": running.upstreams.upstreams["orders"]})
+
+
+def test_also_when_it_waits_for_nothing_or_is_refused(make: Make) -> None:
+    running = new_names(make)
+    running.reload_with(FRONT, WORD.format("newer"))
+    assert running.ask("/word").endswith(b"newer")
+    running.reload_with(*NEW)
+    running.reload_with(FRONT, "[route:x]\npath = x\n")
+    running.reactor.advance(FIRST_LOOKUP)
+    assert running.ask("/word").endswith(b"newer")
+
+
+def test_what_is_wrong_with_it_may_show_only_then(make: Make) -> None:
+    other = "[listener:other]\nendpoint = tcp:8082:interface=127.0.0.1\n"
+    running = new_names(make, *NEW, other)
+    running.reactor.listenTCP(8082, Strangers(), 50, "127.0.0.1")
+    with capturedLogs() as logged:
+        running.names.answer("name.test", "192.0.2.1")
+    assert "reload refused: [listener:other]" in lines(logged)
+    assert running.ask("/word").endswith(b"old")
+    running.port(8082).stopListening()
+    assert repr(running._reloading) == "<Settling nothing>"
+
+
+def test_a_stop_ends_a_reload_that_waits(make: Make) -> None:
+    running = new_names(make, *NEW, ADMIN)
+    with capturedLogs() as logged:
+        running.shut_down()
+    assert "given up: the gateway is shutting down" in lines(logged)
+    running.reactor.advance(FIRST_LOOKUP)
+    assert running.numbers() == []
+    assert running.upstreams.upstreams == {}
+    assert repr(running._reloading) == "<Settling nothing>"
 
 
 # logs

@@ -1,7 +1,8 @@
 """From a configuration to a running gateway: start, reload, drain, stop, in written order.
 
-A reload is prepared aside (parsed, compiled, new addresses bound) and then swapped in by assignments that
-cannot fail; whatever is wrong leaves everything as it was.  A stop says so to whoever asks for readiness,
+A reload waits, a few seconds at most, until its new names are looked up; then it is prepared aside (compiled,
+new addresses bound) and swapped in by assignments that cannot fail; whatever is wrong leaves everything as it
+was.  Of two reloads the later one counts.  A stop says so to whoever asks for readiness,
 waits ``drain_delay``, stops accepting, lets what is under way end within ``drain_timeout``, and only then
 closes.
 """
@@ -14,9 +15,10 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -47,6 +49,7 @@ from twistedgate.upstream.lookup import SystemLookup
 from twistedgate.upstream.probe import HTTPProbe
 from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
+from twistedgate.upstream.settling import Settling
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.upstream import Upstream
 from twistedgate.upstream.upstreams import Upstreams
@@ -70,6 +73,8 @@ OWN_DESCRIPTORS = 8
 
 DRAIN_POLL = 0.05
 """Seconds between two looks at whether everything under way has ended."""
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,10 @@ class GatewayService(Service):
         self.is_accepting = False
         self.opened = time.time()
         self._tls = UpstreamTLS()
-        self.upstreams = Upstreams(self._make_surroundings(reactor))
+        surroundings = self._make_surroundings(reactor)
+        self.upstreams = Upstreams(surroundings)
+        self._opening = Settling(surroundings.resolver)
+        self._reloading = Settling(surroundings.resolver)
         self.capacity = Capacity(
             raise_descriptors(), count_descriptors() + OWN_DESCRIPTORS, lambda: self.upstreams.open_count
         )
@@ -173,20 +181,15 @@ class GatewayService(Service):
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
-        """Accept as soon as every upstream knows its targets, or has failed to learn them."""
-        ensureDeferred(self._accept_when_resolved()).addErrback(
-            lambda failure: _log.failure("the gateway could not start", failure)
-        )
+        """Accept the operator at once, and clients as soon as it makes no sense to wait for names."""
+        self.listeners.resume_operator()
+        self._opening.wait(_names(self.configuration), self._accept)
 
-    async def _accept_when_resolved(self) -> None:
-        while waiting := [upstream for upstream in self.upstreams if not upstream.resolved.called]:
-            # a reload meanwhile may have brought others
-            await waiting[0].resolved
-        if self.running and not self.is_draining:
-            self.listeners.resume_accepting()
-            if not self.is_accepting:
-                self.is_accepting = True
-                _log.info("ready")
+    def _accept(self) -> None:
+        self.listeners.resume_accepting()
+        if not self.is_accepting:
+            self.is_accepting = True
+            _log.info("ready")
 
     # a configuration takes effect
 
@@ -263,7 +266,19 @@ class GatewayService(Service):
         if self.is_draining:
             _log.warn("a reload is ignored: the gateway is shutting down")
             return
-        prepared = self._prepare_anew()
+        if self._reloading.names:
+            _log.info("the reload that waits for names is given up: there is another")
+            self._reloading.stop()
+        configuration = self._unless_refused(lambda: self._units.load(self.path))
+        if configuration is None:
+            return
+        self._reloading.wait(_names(configuration), lambda: self._take(configuration))
+        if names := self._reloading.names:
+            _log.info("the reload waits until it is known where {names} is", names=", ".join(names))
+
+    def _take(self, configuration: Configuration) -> None:
+        """Prepare a configuration whose names are settled and swap it in, in one turn."""
+        prepared = self._unless_refused(lambda: self._prepare(configuration))
         if prepared is None:
             # the gates of routes that there will not be
             self.gates.commit(self.configuration)
@@ -272,10 +287,10 @@ class GatewayService(Service):
         self._begin()
         _log.info("reloaded {path}", path=self.path)
 
-    def _prepare_anew(self) -> Prepared | None:
-        """Prepare what the file says now; says what is wrong with it, and returns ``None``."""
+    def _unless_refused(self, make: Callable[[], Made]) -> Made | None:
+        """Return what a reload makes; says what is wrong with it, and returns ``None``."""
         try:
-            return self._prepare(self._units.load(self.path))
+            return make()
         except ConfigurationErrors as errors:
             for error in errors.errors:
                 _log.error("reload refused: {error}", error=error)
@@ -301,6 +316,7 @@ class GatewayService(Service):
             self._stop_reactor()
             return
         self.is_draining = True
+        self._stop_waiting()
         ensureDeferred(self._drain()).addErrback(
             lambda failure: _log.failure("the drain failed", failure)
         ).addBoth(lambda _: self._stop_reactor())
@@ -319,6 +335,13 @@ class GatewayService(Service):
         if self.listeners.open_count:
             _log.warn("cutting {count} connections", count=self.listeners.open_count)
 
+    def _stop_waiting(self) -> None:
+        """What waits for names comes too late."""
+        if self._reloading.names:
+            _log.warn("the reload that waits for names is given up: the gateway is shutting down")
+        self._reloading.stop()
+        self._opening.stop()
+
     def _stop_reactor(self) -> None:
         # a second signal, or the end of the drain, may find it on its way down already
         with suppress(ReactorNotRunning):
@@ -327,6 +350,7 @@ class GatewayService(Service):
     def stopService(self) -> Deferred[None]:
         """Close everything that is left."""
         super().stopService()
+        self._stop_waiting()
         if self._sweeping.running:
             self._sweeping.stop()
         self.listeners.close()
@@ -345,6 +369,11 @@ def _make_tls(configuration: Configuration) -> UpstreamTLS:
         for target in upstream.targets:
             tls.creator(upstream, target)
     return tls
+
+
+def _names(configuration: Configuration) -> set[str]:
+    """Return the hosts of all targets."""
+    return {target.host for upstream in configuration.upstreams.values() for target in upstream.targets}
 
 
 def _sweep_interval(configuration: Configuration) -> float:

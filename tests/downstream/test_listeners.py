@@ -103,6 +103,13 @@ def test_what_is_new_is_bound_and_accepts_nothing_yet() -> None:
     }
 
 
+def test_the_operator_may_be_let_in_before_anybody_else() -> None:
+    addresses = Addresses()
+    addresses.take(at("public", 8080), at("operator", 9000, serve="admin"))
+    addresses.listeners.resume_operator()
+    assert [made.told[-1] for made in addresses.made] == ["pause", "resume"]
+
+
 def test_what_stays_keeps_its_socket_and_takes_its_options() -> None:
     addresses = Addresses()
     addresses.take(at("public", 8080))

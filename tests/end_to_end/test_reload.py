@@ -198,6 +198,16 @@ def test_reloads_leave_no_descriptor_behind(begin: Begin, own_recorder: Recorder
     until(lambda: descriptors(daemon.pid) <= counts[0] + 3, "no descriptors are left behind")
 
 
+def test_a_name_that_is_new_is_known_when_the_configuration_is_in_use(
+    begin: Begin, own_recorder: Recorder
+) -> None:
+    daemon = begin(word("x"))
+    named = section("upstream:main", targets=f"http://localhost:{own_recorder.port}")
+    with daemon.connect() as client:
+        reload(daemon, named, route("main", "*"))
+        assert client.get("/at-once").status == 200
+
+
 def test_an_upstream_that_is_removed_is_probed_no_more(begin: Begin, own_recorder: Recorder) -> None:
     checked = upstream("main", own_recorder.port, health_path="/health", health_interval="100ms")
     daemon = begin(checked, route("main", "*"), word("x"))

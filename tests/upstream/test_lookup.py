@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.names import dns
 
 from twistedgate.upstream.lookup import SystemLookup, name_servers, system_addresses
+from twistedgate.upstream.resolver import NoSuchName
 
 HOST = "orders.example.com"
 
@@ -162,6 +164,27 @@ async def test_a_name_that_is_not_there_fails(reactor: Any) -> None:
         await SystemLookup(reactor, addresses)(HOST)
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (socket.EAI_NONAME, NoSuchName),
+        (socket.EAI_NODATA, NoSuchName),
+        (socket.EAI_AGAIN, socket.gaierror),
+        (socket.EAI_FAIL, socket.gaierror),
+    ],
+)
+def test_a_name_does_not_exist_only_if_a_name_server_says_so(
+    number: int, kind: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*arguments: object, **options: object) -> None:
+        raise socket.gaierror(number, "why")
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    with pytest.raises(kind, match="why") as raised:
+        system_addresses(HOST)
+    assert type(raised.value) is kind
+
+
 async def test_a_lookup_that_was_given_up_ends_unheard(reactor: Any) -> None:
     may_end, ended = threading.Event(), Deferred[None]()
 
@@ -179,7 +202,7 @@ async def test_a_lookup_that_was_given_up_ends_unheard(reactor: Any) -> None:
 
 
 def test_a_label_that_is_too_long_is_no_name() -> None:
-    with pytest.raises(OSError, match="is no host name"):
+    with pytest.raises(NoSuchName, match="is no host name"):
         system_addresses("a" * 64 + ".example.com")
 
 

@@ -8,7 +8,16 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from tests.conftest import LoggedFailures
-from twistedgate.upstream.resolver import INTERVAL, LOOKUP_TIMEOUT, SHORTEST_INTERVAL, Answer, Resolver
+from twistedgate.upstream.resolver import (
+    FIRST_LOOKUP,
+    FIRST_RETRY,
+    INTERVAL,
+    LOOKUP_TIMEOUT,
+    SHORTEST_INTERVAL,
+    Answer,
+    NoSuchName,
+    Resolver,
+)
 
 HOST = "orders.example.com"
 
@@ -32,8 +41,8 @@ class Names:
     def answer(self, *addresses: str, ttl: float | None = None) -> None:
         self._waiting.pop(0).callback(Answer(addresses, ttl))
 
-    def fail(self) -> None:
-        self._waiting.pop(0).errback(socket.gaierror(-2, "Name or service not known"))
+    def fail(self, error: OSError | None = None) -> None:
+        self._waiting.pop(0).errback(error or socket.gaierror(-3, "Temporary failure in name resolution"))
 
 
 class Heard:
@@ -117,7 +126,7 @@ def test_a_failure_keeps_the_last_good_answer_and_is_told_once(
         names.answer("192.0.2.1")
     assert heard.addresses == [("192.0.2.1",)]
     trouble, end = [formatEvent(event) for event in events]
-    assert trouble.startswith(f"The name {HOST} cannot be looked up ([Errno -2] Name or service not known)")
+    assert trouble.startswith(f"The name {HOST} cannot be looked up ([Errno -3] Temporary failure in")
     assert trouble.endswith("its addresses: 192.0.2.1.")
     assert end == f"The name {HOST} can be looked up again."
     resolver.stop()
@@ -222,6 +231,78 @@ def test_a_watcher_that_fails_does_not_end_the_lookups(
     clock.advance(INTERVAL)
     assert len(names.asked) == 2
     resolver.stop()
+
+
+# settled: waiting makes no sense any longer
+
+
+class Waiting:
+    """Somebody who waits for a name, and counts how often it was settled."""
+
+    def __init__(self, resolver: Resolver, host: str = HOST) -> None:
+        self.times = 0
+        self.watch = resolver.watch(host, Heard(), self._settled)
+
+    def _settled(self) -> None:
+        self.times += 1
+
+
+def test_a_name_that_is_known_is_settled_and_so_is_an_address(names: Names, resolver: Resolver) -> None:
+    waiting, address = Waiting(resolver), Waiting(resolver, "192.0.2.1")
+    assert (waiting.times, address.times) == (0, 1)
+    names.answer("192.0.2.1")
+    assert (waiting.times, Waiting(resolver).times) == (1, 1)
+    resolver.stop()
+
+
+@pytest.mark.parametrize("error", [NoSuchName(-2, "Name or service not known"), None])
+def test_so_is_one_that_does_not_exist(
+    error: NoSuchName | None, clock: Clock, names: Names, resolver: Resolver
+) -> None:
+    waiting = Waiting(resolver)
+    if error is None:
+        names.answer()
+    else:
+        names.fail(error)
+    assert (waiting.times, Waiting(resolver).times) == (1, 1)
+    assert [call.getTime() for call in clock.getDelayedCalls()] == [SHORTEST_INTERVAL]
+    resolver.stop()
+
+
+def test_a_name_without_an_answer_is_tried_again_soon_as_long_as_it_is_waited_for(
+    clock: Clock, names: Names, resolver: Resolver
+) -> None:
+    waiting = Waiting(resolver)
+    names.fail()
+    clock.advance(FIRST_RETRY)
+    assert names.asked == [HOST] * 2
+    assert waiting.times == 0
+    names.answer("192.0.2.1")
+    assert waiting.times == 1
+    resolver.stop()
+
+
+def test_and_is_settled_once_that_took_too_long(clock: Clock, names: Names, resolver: Resolver) -> None:
+    waiting = Waiting(resolver)
+    clock.advance(FIRST_LOOKUP)
+    assert (waiting.times, Waiting(resolver).times) == (1, 1)
+    names.fail()
+    clock.advance(FIRST_RETRY)
+    assert names.asked == [HOST]
+    clock.advance(SHORTEST_INTERVAL)
+    names.answer("192.0.2.1")
+    assert waiting.times == 1
+    resolver.stop()
+    assert not clock.getDelayedCalls()
+
+
+def test_who_left_hears_nothing_of_that(clock: Clock, names: Names, resolver: Resolver) -> None:
+    first, second = Waiting(resolver), Waiting(resolver)
+    first.watch.stop()
+    names.answer("192.0.2.1")
+    assert (first.times, second.times) == (0, 1)
+    resolver.stop()
+    assert not clock.getDelayedCalls()
 
 
 def test_shows_what_it_knows(names: Names, resolver: Resolver) -> None:

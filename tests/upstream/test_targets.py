@@ -10,7 +10,7 @@ from twistedgate.balancing.health import State
 from twistedgate.config.model import TargetConfig
 from twistedgate.testing import exchange
 from twistedgate.upstream.target import Target
-from twistedgate.upstream.targets import FIRST_LOOKUP, Targets
+from twistedgate.upstream.targets import Targets
 
 FIRST, SECOND, THIRD = "192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"
 
@@ -70,7 +70,6 @@ def test_an_address_is_a_target_at_once() -> None:
     watched = Watched(World(), FIRST, SECOND)
     assert watched.names == [FIRST, SECOND]
     assert sorted(set(watched.picked())) == [FIRST, SECOND]
-    assert watched.targets.resolved.called
     assert watched.targets.available_count == 2
 
 
@@ -140,21 +139,10 @@ def test_a_target_that_is_another_names_now_has_that_ones_weight() -> None:
     assert watched.targets.by_name[FIRST].weight == 1
 
 
-def test_a_start_waits_for_all_names() -> None:
+def test_targets_are_picked_while_others_are_still_looked_up() -> None:
     world = World(a=("192.0.2.1",))
     watched = Watched(world, "a.test:80", "b.test:80")
-    assert not watched.targets.resolved.called
     assert watched.picked(1) == [FIRST]
-    world.names.answer("b.test", "192.0.2.2")
-    assert watched.targets.resolved.called
-
-
-def test_but_goes_on_without_those_that_are_not_found_in_time() -> None:
-    world = World(a=("192.0.2.1",))
-    watched = Watched(world, "a.test:80", "b.test:80")
-    resolved = [watched.targets.resolved.called]
-    world.network.advance(FIRST_LOOKUP)
-    assert [*resolved, watched.targets.resolved.called] == [False, True]
     world.names.answer("b.test", "192.0.2.2")
     assert watched.names == [FIRST, SECOND]
 
@@ -165,12 +153,11 @@ def test_without_any_target_nobody_is_picked() -> None:
     assert watched.targets.available_count == 0
 
 
-def test_a_stop_leaves_nothing_behind_and_nobody_waiting() -> None:
+def test_a_stop_leaves_nothing_behind() -> None:
     world = World(a=("192.0.2.1",))
     watched = Watched(world, "a.test:80", "b.test:80", health_path="/health")
     assert world.probe.under_way == {FIRST}
     watched.targets.stop()
-    assert watched.targets.resolved.called
     assert world.probe.under_way == set()
     world.names.known["a.test"] = ("192.0.2.9",)
     world.network.advance(100)

@@ -144,6 +144,12 @@ class Listeners:
         for bound in self.bound:
             bound.resume_accepting()
 
+    def resume_operator(self) -> None:
+        """Accept connections on the operator's addresses, whether clients are let in yet or not."""
+        for bound in self.bound:
+            if bound.config.serve == "admin":
+                bound.resume_accepting()
+
     def stop_accepting(self) -> None:
         """Close the clients' addresses; connections stay, and so do the operator's addresses."""
         for bound in self.bound:

@@ -22,19 +22,29 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.names import dns
 from twisted.python.failure import Failure
 
-from twistedgate.upstream.resolver import Answer
+from twistedgate.upstream.resolver import Answer, NoSuchName
 
 QUESTION_TIMEOUT = 2.0
 """Seconds that the name server has to tell the time to live; the addresses wait for it."""
 
+_NO_SUCH_NAME = {socket.EAI_NONAME, socket.EAI_NODATA}
+"""What the C library says of a name that is not there, or has no address: no other server knows better."""
+
 
 def system_addresses(host: str) -> tuple[str, ...]:
-    """Return the addresses of ``host``; waits for name servers; raises ``OSError`` if there are none."""
+    """Return the addresses of ``host``; waits for name servers; raises ``OSError`` if there are none.
+
+    It is ``NoSuchName`` where that is certain: a name server that does not answer proves nothing.
+    """
     try:
         # Addresses of a family that this machine has no address of could not be reached.
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     except UnicodeError:
-        raise OSError(f"'{host}' is no host name") from None
+        raise NoSuchName(f"'{host}' is no host name") from None
+    except socket.gaierror as error:
+        if error.errno in _NO_SUCH_NAME:
+            raise NoSuchName(*error.args) from None
+        raise
     return tuple(str(address[0]) for _, _, _, _, address in found)
 
 

@@ -2,8 +2,11 @@
 
 A name is looked up again after 30 s, or sooner when its record lives shorter, but never within 5 s.  When a
 lookup fails, the last good answer stays, one log line says so, and 5 s later it is tried again.  Watchers
-of one name share its lookups.  A literal address is its own answer.  This module does not know how a name
-is looked up, nor what the addresses are for.
+of one name share its lookups.  A literal address is its own answer.
+
+A name is settled, once and for all, when it is known, when it is known not to exist, or 5 s after it was
+first asked for: until then somebody may wait for it, and a lookup that failed is tried again after 1 s.
+This module does not know how a name is looked up, nor what the addresses are for.
 """
 
 from __future__ import annotations
@@ -25,6 +28,12 @@ INTERVAL = 30.0
 SHORTEST_INTERVAL = 5.0
 """Seconds after which it is at the earliest, whatever its record says; and after a failure."""
 
+FIRST_LOOKUP = 5.0
+"""Seconds after which nobody waits any longer for a name to become known."""
+
+FIRST_RETRY = 1.0
+"""Seconds after which a lookup that failed is tried again, as long as the name may be waited for."""
+
 LOOKUP_TIMEOUT = 15.0
 """Seconds that a lookup may take: the C library gives a dead name server two rounds of five."""
 
@@ -32,6 +41,13 @@ _log = Logger()
 
 Changed = Callable[[tuple[str, ...]], object]
 """Called with all addresses, in order, when they are not the same as before."""
+
+Settled = Callable[[], object]
+"""Called once, when waiting for the name makes no sense any longer."""
+
+
+class NoSuchName(OSError):
+    """There is no such name, or it has no address: asked again a moment later, everybody says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +62,16 @@ class Lookup(Protocol):
     """Finds the addresses of a name, without keeping the reactor waiting."""
 
     def __call__(self, host: str, /) -> Deferred[Answer]:
-        """Look ``host`` up; the Deferred fails if there is no such name or no answer."""
+        """Look ``host`` up; the Deferred fails: with ``NoSuchName``, or else if nobody answers."""
 
 
 class Watch:
     """Somebody's interest in one name."""
 
-    def __init__(self, name: _Name | None, changed: Changed) -> None:
+    def __init__(self, name: _Name | None, changed: Changed, settled: Settled) -> None:
         self._name = name
         self.changed = changed
+        self.settled = settled
 
     def stop(self) -> None:
         """Hear no more of it; may be called twice."""
@@ -71,15 +88,16 @@ class Resolver:
         self._lookup = lookup
         self._names: dict[str, _Name] = {}
 
-    def watch(self, host: str, changed: Changed) -> Watch:
+    def watch(self, host: str, changed: Changed, settled: Settled = lambda: None) -> Watch:
         """Call ``changed`` with the addresses of ``host``: now if they are known, and when they change."""
         if _is_address(host):
             changed((host,))
-            return Watch(None, changed)
+            settled()
+            return Watch(None, changed, settled)
         name = self._names.get(host)
         if name is None:
             name = self._names[host] = _Name(host, self._reactor, self._lookup, self._forget)
-        watch = Watch(name, changed)
+        watch = Watch(name, changed, settled)
         name.enter(watch)
         return watch
 
@@ -108,7 +126,9 @@ class _Name:
         self._watches: list[Watch] = []
         self._addresses: tuple[str, ...] = ()
         self._trouble = ""
+        self._is_settled = False
         self._is_stopped = False
+        self._giving_up: IDelayedCall | None = None
         self._next: IDelayedCall | None = None
         self._running: Deferred[Any] | None = None
 
@@ -119,7 +139,10 @@ class _Name:
         self._watches.append(watch)
         if self._addresses:
             watch.changed(self._addresses)
-        elif self._next is None and self._running is None:
+        if self._is_settled:
+            watch.settled()
+        elif self._giving_up is None:
+            self._giving_up = self._reactor.callLater(FIRST_LOOKUP, self._settle)
             self._look()
 
     def leave(self, watch: Watch) -> None:
@@ -132,6 +155,7 @@ class _Name:
             return
         self._is_stopped = True
         self._forget(self)
+        self._wait_no_longer()
         if self._next is not None:
             self._next.cancel()
             self._next = None
@@ -162,11 +186,13 @@ class _Name:
                 # A watcher may have stopped another.
                 if watch in self._watches:
                     watch.changed(addresses)
+        self._settle()
 
     def _failed(self, failure: Failure) -> None:
         if self._is_stopped:
             return
-        self._schedule(SHORTEST_INTERVAL)
+        is_final = self._is_settled or failure.check(NoSuchName) is not None
+        self._schedule(SHORTEST_INTERVAL if is_final else FIRST_RETRY)
         trouble = "no answer in time" if failure.check(GivenUp) else failure.getErrorMessage()
         if trouble != self._trouble:
             self._trouble = trouble
@@ -176,6 +202,21 @@ class _Name:
                 trouble=trouble,
                 kept=", ".join(self._addresses) or "not known yet",
             )
+        if is_final:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._is_settled:
+            return
+        self._is_settled = True
+        self._wait_no_longer()
+        for watch in list(self._watches):
+            if watch in self._watches:
+                watch.settled()
+
+    def _wait_no_longer(self) -> None:
+        if self._giving_up is not None and self._giving_up.active():
+            self._giving_up.cancel()
 
     def _schedule(self, delay: float) -> None:
         self._running = None
@@ -184,7 +225,7 @@ class _Name:
 
 def _refuse_none(answer: Answer) -> Answer:
     if not answer.addresses:
-        raise LookupError("it has no addresses")
+        raise NoSuchName("it has no addresses")
     return answer
 
 

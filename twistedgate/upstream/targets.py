@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from twistedgate.balancing.balancer import make_balancer
@@ -24,9 +23,6 @@ from twistedgate.upstream.resolver import Resolver, Watch
 from twistedgate.upstream.target import Target
 
 _log = Logger()
-
-FIRST_LOOKUP = 5.0
-"""Seconds that a start waits for the names of the targets; after that it goes on without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +54,10 @@ class Targets:
         self._is_stopped = False
         self._gone: Callable[[Target], None] = lambda target: None
         self.by_name: dict[str, Target] = {}
-        self.resolved: Deferred[None] = Deferred()
 
     def start(self, gone: Callable[[Target], None]) -> None:
         """Look the names up and begin to check; ``gone`` is told of each target that goes or goes down."""
         self._gone = gone
-        giving_up = self._surroundings.reactor.callLater(FIRST_LOOKUP, self._resolved)
-        self.resolved.addBoth(lambda _: giving_up.cancel() if giving_up.active() else None)
         for config in self._config.targets:
             self._watches.append(
                 self._surroundings.resolver.watch(config.host, functools.partial(self._found, config))
@@ -77,11 +70,6 @@ class Targets:
             watch.stop()
         self._watches = []
         self._probers.stop()
-        self._resolved()
-
-    def _resolved(self) -> None:
-        if not self.resolved.called:
-            self.resolved.callback(None)
 
     def _found(self, config: TargetConfig, addresses: tuple[str, ...]) -> None:
         """Take the addresses of one configured host."""
@@ -103,8 +91,6 @@ class Targets:
         self._refresh(now)
         if self._config.health_path:
             self._probers.update(self._checks())
-        if len(self._addresses) == len(set(self._config.targets)):
-            self._resolved()
 
     def _known(self, target: Target) -> Target:
         """Return the target of that name, with its counts, as it is configured now."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from twisted.internet.defer import Deferred
-
 from twistedgate.config.model import UpstreamConfig
 from twistedgate.errors import ClientGone, UpstreamFailure
 from twistedgate.exchange import Exchange
@@ -60,11 +58,6 @@ class Upstream:
         """Begin to look up, to check and to be picked from."""
         self.gate.limit = self.config.max_requests
         self.targets.start(self.pool.drop)
-
-    @property
-    def resolved(self) -> Deferred[None]:
-        """Fires once the targets are known, or could not be found in time."""
-        return self.targets.resolved
 
     def retire(self, used_again: Callable[[Upstream], None]) -> None:
         """Begin nothing new; what is under way ends by itself.

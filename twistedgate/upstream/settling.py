@@ -1,0 +1,63 @@
+"""Waits until names are settled: known, known not to exist, or looked up in vain for as long as is sensible.
+
+One set of names at a time; whoever waits for another set waits for the old one no longer.  While it waits,
+the names are watched, and so are known at once to whoever watches them next.  This module does not know what
+is done when the wait is over.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+
+from twistedgate.upstream.resolver import Resolver, Watch
+
+_BEGINNING = ""
+"""Stands among the names until all of them are watched: some are settled at once."""
+
+
+class Settling:
+    """Waits for names."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._watches: list[Watch] = []
+        self._open: set[str] = set()
+        self._then: Callable[[], object] = lambda: None
+
+    def __repr__(self) -> str:
+        return f"<Settling {', '.join(self.names) or 'nothing'}>"
+
+    @property
+    def names(self) -> list[str]:
+        """What is waited for, in order; empty if nothing is."""
+        return sorted(self._open)
+
+    def wait(self, names: Iterable[str], then: Callable[[], object]) -> None:
+        """Call ``then`` once all ``names`` are settled, at once if they are; an earlier wait ends unheard."""
+        self.stop()
+        self._then = then
+        self._open = {*names, _BEGINNING}
+        for name in self.names[1:]:
+            settled = functools.partial(self._settled, name)
+            self._watches.append(self._resolver.watch(name, lambda addresses: None, settled))
+        self._settled(_BEGINNING)
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        watches, self._watches = self._watches, []
+        self._open = set()
+        for watch in watches:
+            watch.stop()
+
+    def _settled(self, name: str) -> None:
+        self._open.discard(name)
+        if self._open:
+            return
+        watches, self._watches = self._watches, []
+        try:
+            self._then()
+        finally:
+            # not before: whoever needs the names watches them by now, or they would be looked up anew
+            for watch in watches:
+                watch.stop()
