@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.logger import Logger
@@ -21,6 +21,7 @@ from twistedgate.net.tls import ClientTLS
 from twistedgate.upstream.prober import HealthCheck, Probers, Probing
 from twistedgate.upstream.resolver import Resolver, Watch
 from twistedgate.upstream.target import Target
+from twistedgate.upstream.witness import NoWitness, Witness
 
 _log = Logger()
 
@@ -35,6 +36,7 @@ class Surroundings:
     resolver: Resolver
     probing: Probing
     tls: Callable[[UpstreamConfig, TargetConfig], ClientTLS | None]
+    witness: Witness = field(default_factory=NoWitness)
 
 
 class Targets:
@@ -87,6 +89,7 @@ class Targets:
                 self._gone(self.by_name.pop(name))
         for name, target in wanted.items():
             self.by_name[name] = target
+            self._surroundings.witness.found(self._config.name, name)
             self._log(self._judge.add(name, target.config.weight, now))
         self._refresh(now)
         if self._config.health_path:
@@ -111,6 +114,7 @@ class Targets:
     # the judge
 
     def _probed(self, name: str, is_good: bool, detail: str, now: float) -> None:
+        self._surroundings.witness.probed(self._config.name, name, is_good)
         self._heard(self._judge.probed(name, is_good, detail, now), now)
 
     def failed(self, target: Target, reason: str, now: float) -> None:
@@ -156,6 +160,8 @@ class Targets:
                 state=change.state.value,
                 reason=change.reason,
             )
+            if change.state == State.EJECTED:
+                self._surroundings.witness.ejected(self._config.name, change.name)
             if change.state in (State.DOWN, State.EJECTED) and change.name in self.by_name:
                 self._gone(self.by_name[change.name])
 
