@@ -91,3 +91,18 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.request_id} {self.request!r} {self.status or 'under way'}>"
+
+
+class RefusedExchange(Exchange):
+    """An exchange without a request: what came was refused for its form.
+
+    ``understood`` is what could be read of it all the same, for whoever writes it down.
+    """
+
+    __slots__ = ("understood",)
+
+    def __init__(
+        self, understood: Request | None, peer: Peer, request_id: str, started: float, opened: float
+    ) -> None:
+        super().__init__(None, peer, request_id, started, opened)
+        self.understood = understood

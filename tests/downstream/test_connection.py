@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.downstream.conversation import Conversation, House, Waits, get, post, post_chunked
 from twistedgate.downstream.answering import LINGER_BYTES, LINGER_SECONDS
 from twistedgate.downstream.relay import REPLAYED
+from twistedgate.exchange import RefusedExchange
 from twistedgate.fakes.body import Body
 from twistedgate.fakes.upstream import Later, Sent
 from twistedgate.http.hops import Peer
@@ -281,6 +282,35 @@ def test_what_is_refused_is_told_and_nothing_more_is_read(text: bytes, status: i
     assert b"Connection: close\r\n" in client.received
     assert (house.orders.sent, house.reasons) == ([], [reason])
     assert client.line.is_half_closed
+
+
+UNCLEAR = get("/orders/7?a=1", "Content-Length: 5", "Content-Length: 6")
+
+
+@pytest.mark.parametrize("cut", [1, 20, 40, 60, len(UNCLEAR) - 3, len(UNCLEAR)])
+def test_what_was_understood_of_it_is_kept_for_the_log(cut: int) -> None:
+    house = House()
+    Conversation(house).send(UNCLEAR[:cut], UNCLEAR[cut:])
+    (exchange,) = house.observed
+    assert isinstance(exchange, RefusedExchange)
+    assert repr(exchange.understood) == "<Request GET api.example.com/orders/7>"
+
+
+def test_so_it_is_when_the_rest_does_not_come() -> None:
+    house = House()
+    client = Conversation(house)
+    client.send(UNCLEAR[:60])
+    client.wait(house.config.header_timeout)
+    (exchange,) = house.observed
+    assert isinstance(exchange, RefusedExchange)
+    assert (client.statuses, repr(exchange.understood)) == ([408], "<Request GET api.example.com/orders/7>")
+
+
+def test_nothing_of_a_request_before_it_is_taken_for_it() -> None:
+    house = House(Response(200))
+    Conversation(house).send(get("/orders/7") + b"nonsense\r\n")
+    assert isinstance(house.observed[1], RefusedExchange)
+    assert house.observed[1].understood is None
 
 
 def test_a_refusal_behind_good_requests_comes_in_its_turn() -> None:

@@ -60,11 +60,14 @@ def test_one_exchange_is_one_line(gateway: Daemon) -> None:
 def test_a_refusal_before_any_route_is_logged_as_well(gateway: Daemon) -> None:
     before = len(gateway.records)
     with gateway.connect() as client:
-        client.send(request("POST", "/logged/bad", "Content-Length: 5", "Transfer-Encoding: chunked"))
+        target = "/logged/./bad?token=s3cret"
+        client.send(request("POST", target, "Content-Length: 5", "Transfer-Encoding: chunked"))
         request_id = client.answer().value("X-Request-Id")
     record = gateway.record(request_id=request_id)
     assert (record["status"], record["client"]) == (400, "127.0.0.1")
     assert record["reason"] in ("bad-framing", "bad-request")
+    assert (record["method"], record["host"], record["path"]) == ("POST", "gateway.test", "/logged/bad")
+    assert record["query"] == "token=***"
     assert gateway.records.index(record) >= before
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twistedgate.exchange import Exchange
+from twistedgate.exchange import Exchange, RefusedExchange
 from twistedgate.http.headers import Headers
 from twistedgate.http.hops import Peer
 from twistedgate.http.message import Request
@@ -82,6 +82,22 @@ def test_a_request_that_was_never_understood_still_has_its_line() -> None:
     assert lines("combined", ())(exchange) == (
         b'192.0.2.7 - - [23/Nov/2025:15:39:05 +0000] "-" 400 0 "-" "-"\n'
     )
+
+
+@pytest.mark.parametrize(("path", "shown"), [("/orders/7", "/orders/7"), ("", "-")])
+def test_what_was_understood_of_a_refused_request_is_told(
+    path: str, shown: str, make_exchange: MakeExchange
+) -> None:
+    query = "?key=s3cret&a=1" if path else ""
+    exchange = RefusedExchange(make_exchange(path, query).request, PEER, "c0ffee-2", 5.0, 1763912345.0)
+    exchange.status, exchange.reason, exchange.finished = 400, "bad-framing", 5.001
+    written = json.loads(lines("json", ("key",))(exchange))
+    assert [written[name] for name in ("method", "host", "path", "query")] == [
+        *("GET", "api.example.com", path),
+        query[1:].replace("s3cret", "***"),
+    ]
+    line = f'"GET {shown}{query} HTTP/1.1" 400 0 "-" "-"\n'.replace("s3cret", "***")
+    assert lines("combined", ("key",))(exchange).decode().endswith(line)
 
 
 def test_the_time_follows_the_exchanges(make_exchange: MakeExchange) -> None:

@@ -23,7 +23,7 @@ from twistedgate.downstream.hosting import Host
 from twistedgate.downstream.pace import Pace
 from twistedgate.downstream.relay import IncomingBody
 from twistedgate.errors import BadMessage, Refusal
-from twistedgate.exchange import Exchange
+from twistedgate.exchange import Exchange, RefusedExchange
 from twistedgate.http.hops import Introduction, Peer
 from twistedgate.http.message import Request
 from twistedgate.net.speaking import NEVER
@@ -122,7 +122,7 @@ class Connection(Answering):
             try:
                 request = self._codec.receive(piece)
             except BadMessage as refusal:
-                self._refuse(None, refusal)
+                self._refuse(None, refusal, piece)
                 break
             if request is None:
                 self._wait_for_head()
@@ -230,12 +230,13 @@ class Connection(Answering):
                 self.deadline = now + self._host.config.body_timeout
             self.transport.resumeProducing()
 
-    def _refuse(self, exchange: Exchange | None, refusal: Refusal) -> None:
-        """Refuse what never came as far as the line, and read nothing more."""
+    def _refuse(self, exchange: Exchange | None, refusal: Refusal, piece: bytes = b"") -> None:
+        """Refuse what never came as far as the line, and read nothing more; ``piece`` came last."""
         host = self._host
         if exchange is None:
             now = host.now()
-            exchange = Exchange(None, self.peer, host.make_request_id(), now, now + host.serving.wall_offset)
+            understood, opened = self._codec.glean(piece), now + host.serving.wall_offset
+            exchange = RefusedExchange(understood, self.peer, host.make_request_id(), now, opened)
         self._exchange = exchange
         refusal.closes = True
         host.serving.gateway.refuse(exchange, refusal, self)

@@ -2,8 +2,8 @@
 
 Whatever a client wrote stays inside its field: control characters, quotes and line ends are escaped.
 ``Authorization`` and ``Cookie`` are never looked at; secrets in a query are replaced.  The exchange is
-finished when it comes here; its request is ``None`` if it was refused before it was understood.  This
-module does not know where a line goes.
+finished when it comes here; of one that was refused for its form, what was understood is told.  This module
+does not know where a line goes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 import orjson
 
-from twistedgate.exchange import Exchange
+from twistedgate.exchange import Exchange, RefusedExchange
 from twistedgate.http.message import Request
 from twistedgate.observers.redaction import Redaction
 
@@ -52,7 +52,7 @@ class JsonLines:
 
     def __call__(self, exchange: Exchange) -> bytes:
         """Return the line of ``exchange``."""
-        method, host, path, query = _asked(exchange.request)
+        method, host, path, query = _asked(exchange.request or _understood(exchange))
         # Under load many exchanges begin in one millisecond: its name is written once.
         millisecond = int(exchange.opened * 1000)
         if millisecond != self._millisecond:
@@ -105,7 +105,7 @@ class CombinedLines:
         if second != self._second:
             self._second = second
             self._stamp = _apache_time(second)
-        request = self._request_line(exchange.request)
+        request = self._request_line(exchange.request or _understood(exchange))
         referer, agent = self._browser(exchange.request)
         return (
             f"{_plain(exchange.client)} - {_plain(exchange.consumer)} [{self._stamp}] "
@@ -117,7 +117,7 @@ class CombinedLines:
             return "-"
         _, _, path, query = _asked(request)
         version = "1.0" if request.is_http10 else "1.1"
-        return _plain(f"{request.method} {path}{self._redact(query)} HTTP/{version}")
+        return _plain(f"{request.method} {path or '-'}{self._redact(query)} HTTP/{version}")
 
     def _browser(self, request: Request | None) -> tuple[str, str]:
         if request is None:
@@ -125,6 +125,10 @@ class CombinedLines:
         referer = (request.headers.get(b"referer") or b"").decode("latin-1")
         agent = (request.headers.get(b"user-agent") or b"").decode("latin-1")
         return _plain(self._redact(referer)), _plain(agent)
+
+
+def _understood(exchange: Exchange) -> Request | None:
+    return exchange.understood if isinstance(exchange, RefusedExchange) else None
 
 
 def _asked(request: Request | None) -> tuple[str, str, str, str]:

@@ -39,6 +39,7 @@ from twistedgate.wire.framing import (
     judge_response_fields,
     judge_status_line,
 )
+from twistedgate.wire.gleaning import glean
 
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -239,6 +240,10 @@ class RequestCodec(_HeadReader):
         self.claims = said.claims
         return judge_request(method, target, is_http10, said)
 
+    def glean(self, piece: bytes) -> Request | None:
+        """Return what is understood of a head that is not complete, or was refused with ``piece``."""
+        return glean(self._buffer + piece, self._limits.max_uri)
+
     def _has_line(self, head: bytes) -> bool:
         """Whether the request line is here; refuses what cannot become one, or is too long for one."""
         longest = self._limits.max_uri + _LINE_SLACK
@@ -262,7 +267,6 @@ class RequestCodec(_HeadReader):
 
     def _receive_part(self, head: bytes) -> None:
         """Judge what can be judged of a head that is not complete, or too large: its first fault counts."""
-        self._buffer = head
         here = head[: self._limits.max_head]
         if not self._line_end and self._has_line(here):
             self._line_end = self._judge_line(here)[3]
@@ -270,6 +274,7 @@ class RequestCodec(_HeadReader):
             self._receive_lines(here[self._line_end :], 0)
         if len(head) >= self._limits.max_head:
             raise self._too_large("too many bytes")
+        self._buffer = head
 
     def _make_parser(self) -> Any:
         parser = httptools.HttpRequestParser(self)

@@ -67,7 +67,8 @@ _LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
 _TOO_LONG = re.compile(rb"[1-9][0-9]{18,}")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_LENGTH = 2**63 - 1
-_MAX_METHOD = 32
+MAX_METHOD = 32
+"""Bytes of the longest method that is looked at."""
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
@@ -123,7 +124,7 @@ def _judge_other_method(method: bytes) -> str:
     """Refuse a method that is not passed on."""
     if method == b"TRACE":
         raise BadMessage(405, "method-not-allowed", "TRACE is never answered", fields=((b"Allow", ALLOW),))
-    if len(method) > _MAX_METHOD:
+    if len(method) > MAX_METHOD:
         raise BadMessage(400, "bad-request", "the method is too long")
     raise BadMessage(501, "unknown-method", method.decode("ascii"))
 
