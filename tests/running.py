@@ -14,6 +14,7 @@ from tests.downstream.conversation import Line, get
 from tests.downstream.ports import Harbour, Port
 from tests.upstream.network import Attempt, Names, Probe
 from twistedgate.service import GatewayService
+from twistedgate.serving import TLSOf
 from twistedgate.units import Units
 from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
@@ -106,11 +107,13 @@ class Running(GatewayService):
         units = Units()
         super().__init__(self.reactor, str(self.file), units.load(str(self.file)), units)
 
-    def _make_surroundings(self, reactor: Any) -> Surroundings:
+    def _make_resolver(self) -> Resolver:
+        return Resolver(self.reactor, self.names)
+
+    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
         now = time.monotonic  # as the listeners and the sweep have it
-        resolver = Resolver(self.reactor, self.names)
         probing = Probing(self.reactor, now, self._chance, self.probe)
-        return Surroundings(self.reactor, now, self._chance, resolver, probing, self._tls_of)
+        return Surroundings(self.reactor, now, self._chance, self._resolver, probing, tls)
 
     @staticmethod
     def _chance() -> float:

@@ -49,6 +49,7 @@ FLOORS = {
     "admin": 5,
     "tap": 6,
     "service": 6,
+    "serving": 6,
     "assembly": 6,
     "view": 6,
     "cli": 6,

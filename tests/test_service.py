@@ -23,7 +23,6 @@ from tests.weather import HAPPENINGS, Weather
 from twistedgate.net.signals import install_signals
 from twistedgate.policy import Policy
 from twistedgate.runtime import Runtime
-from twistedgate.service import LONGEST_SWEEP, SHORTEST_SWEEP, _sweep_interval
 from twistedgate.units import Units
 from twistedgate.upstream.resolver import FIRST_LOOKUP
 from twistedgate.view import View
@@ -182,7 +181,7 @@ def test_carries_requests(make: Make) -> None:
     assert running.reactor.attempts[-1].wire.sent.startswith(b"GET /orders/7 HTTP/1.1\r\n")
     connection.dataReceived(OK)
     assert line.received.endswith(b"ok")
-    assert running.upstreams.open_count == 1
+    assert running.server.upstreams.open_count == 1
 
 
 # reload
@@ -209,20 +208,20 @@ def test_the_next_request_of_a_connection_meets_the_new_configuration(make: Make
 
 def kept(running: Running) -> tuple[object, ...]:
     """Return everything that a reload may change."""
-    serving = running._serving
+    serving = running.server._serving
     return (
         running.configuration,
         serving.gateway,
         serving.forwarder,
-        running.access_log,
-        running._tls,
-        running.upstreams.upstreams,
-        list(running.listeners.bound),
-        dict(running.listeners.addresses),
+        running.server.access_log,
+        running.server._tls,
+        running.server.upstreams.upstreams,
+        list(running.server.listeners.bound),
+        dict(running.server.listeners.addresses),
         running.numbers(),
         running.accepting(),
-        {name: (gate.limit, gate.under_way) for name, gate in running.gates._gates.items()},
-        running.capacity.max_connections,
+        {name: (gate.limit, gate.under_way) for name, gate in running.server.gates._gates.items()},
+        running.server.capacity.max_connections,
         len(running.reactor.getDelayedCalls()),
     )
 
@@ -275,7 +274,7 @@ def test_a_policy_that_cannot_be_made_changes_nothing(make: Make, logged_failure
     running = make()
     before = kept(running)
     running._units = WithUnmakeable()
-    running._assembler._units = running._units
+    running.server._assembler._units = running._units
     unmakeable = "[unmakeable:x]\n[route:x]\npath = /x\nrespond = 204\npolicies = unmakeable:x\n"
     running.reload_with(FRONT, WORD.format("new"), unmakeable)
     assert kept(running)[:-3] == before[:-3]
@@ -285,11 +284,11 @@ def test_a_policy_that_cannot_be_made_changes_nothing(make: Make, logged_failure
 
 def test_an_upstream_that_did_not_change_is_the_same(make: Make) -> None:
     running = make(FRONT, orders(), WORD.format("old"))
-    upstream = running.upstreams.upstreams["orders"]
+    upstream = running.server.upstreams.upstreams["orders"]
     running.reload_with(FRONT, orders(), WORD.format("new"))
-    assert running.upstreams.upstreams["orders"] is upstream
+    assert running.server.upstreams.upstreams["orders"] is upstream
     running.reload_with(FRONT, orders(retries=3), WORD.format("new"))
-    changed = running.upstreams.upstreams["orders"]
+    changed = running.server.upstreams.upstreams["orders"]
     assert changed is not upstream
     assert list(changed.targets.by_name.values()) == list(upstream.targets.by_name.values())
 
@@ -316,9 +315,9 @@ def test_a_route_that_is_gone_takes_its_upstream_along_when_it_is_done(make: Mak
     connection.dataReceived(OK)
     assert line.received.endswith(b"ok")
     running.reactor.attempts[-1].lose(ConnectionLost())
-    running._sweep()
-    assert running.upstreams.open_count == 0
-    assert running.upstreams._leaving == []
+    running.server._sweep()
+    assert running.server.upstreams.open_count == 0
+    assert running.server.upstreams._leaving == []
 
 
 def test_a_new_address_opens_and_one_that_is_gone_drains(make: Make) -> None:
@@ -363,14 +362,14 @@ def test_proof_is_asked_for_as_the_configuration_of_now_says(make: Make, tmp_pat
     first, second = (Authority(tmp_path, name) for name in ("first", "second"))
     secure = f"https://192.0.2.1:443\ntls_ca = {first.path}"
     running = make(FRONT, orders(secure))
-    upstream = running.upstreams.upstreams["orders"]
+    upstream = running.server.upstreams.upstreams["orders"]
     (target,) = upstream.config.targets
-    before = running._tls_of(upstream.config, target)
-    assert running._tls_of(upstream.config, target) is before
+    before = running.server._tls_of(upstream.config, target)
+    assert running.server._tls_of(upstream.config, target) is before
     Path(first.path).write_bytes(Path(second.path).read_bytes())
     running.reload()
-    assert running.upstreams.upstreams["orders"] is upstream
-    assert running._tls_of(upstream.config, target) is not before
+    assert running.server.upstreams.upstreams["orders"] is upstream
+    assert running.server._tls_of(upstream.config, target) is not before
 
 
 def test_many_reloads_leave_nothing_behind(make: Make) -> None:
@@ -378,12 +377,12 @@ def test_many_reloads_leave_nothing_behind(make: Make) -> None:
     running = make(FRONT, orders(health_path="/0"))
     before: list[weakref.ref[Any]] = []
     for number in range(1, 5):
-        upstream = running.upstreams.upstreams["orders"]
-        parts = (upstream, upstream.targets, upstream.pool, running._serving.gateway)
+        upstream = running.server.upstreams.upstreams["orders"]
+        parts = (upstream, upstream.targets, upstream.pool, running.server._serving.gateway)
         before += [weakref.ref(part) for part in parts]
         del upstream, parts
         running.reload_with(FRONT, orders(health_path=f"/{number}"))
-        running._sweep()
+        running.server._sweep()
     running.reload()
     assert [reference() for reference in before] == [None] * 16
 
@@ -449,7 +448,9 @@ def test_the_later_of_two_reloads_counts(make: Make) -> None:
     assert running.ask("/word").endswith(b"newer")
     running.reactor.advance(FIRST_LOOKUP)
     assert running.ask("/word").endswith(b"newer")
-    assert repr(running.upstreams.upstreams) == repr({"orders": running.upstreams.upstreams["orders"]})
+    assert repr(running.server.upstreams.upstreams) == repr(
+        {"orders": running.server.upstreams.upstreams["orders"]}
+    )
 
 
 def test_also_when_it_waits_for_nothing_or_is_refused(make: Make) -> None:
@@ -481,7 +482,7 @@ def test_a_stop_ends_a_reload_that_waits(make: Make) -> None:
     assert "given up: the gateway is shutting down" in lines(logged)
     running.reactor.advance(FIRST_LOOKUP)
     assert running.numbers() == []
-    assert running.upstreams.upstreams == {}
+    assert running.server.upstreams.upstreams == {}
     assert repr(running._reloading) == "<Settling nothing>"
 
 
@@ -490,21 +491,21 @@ def test_a_stop_ends_a_reload_that_waits(make: Make) -> None:
 
 def test_an_access_log_that_stays_is_not_opened_anew(make: Make) -> None:
     running = make()
-    log = running.access_log
+    log = running.server.access_log
     running.reload_with(FRONT, WORD.format("new"))
-    assert running.access_log is log
+    assert running.server.access_log is log
 
 
 def test_another_access_log_takes_over_and_the_old_one_is_whole(make: Make, tmp_path: Path) -> None:
     first, second = (tmp_path / name for name in ("first.log", "second.log"))
     running = make(FRONT.replace("= off", f"= {first}"), WORD.format("old"))
-    before = running.access_log
+    before = running.server.access_log
     running.ask("/word?first")
     running.reload_with(FRONT.replace("= off", f"= {second}"), WORD.format("new"))
-    assert running.access_log is not before
+    assert running.server.access_log is not before
     running.ask("/word?second")
     stopped = running.stopService()
-    for log in (before, running.access_log):
+    for log in (before, running.server.access_log):
         assert log._writer._thread is not None
         log._writer._thread.join()
     running.reactor.advance(0)
@@ -518,53 +519,12 @@ def test_logs_are_opened_anew_when_asked(make: Make, tmp_path: Path) -> None:
     running.ask("/word")
     running.reopen_logs()
     running.stopService()
-    assert running.access_log._writer._thread is not None
-    running.access_log._writer._thread.join()
+    assert running.server.access_log._writer._thread is not None
+    running.server.access_log._writer._thread.join()
     assert log.read_text().count("\n") == 1
 
 
 # deadlines
-
-
-class Failing:
-    """A listener whose sweep fails."""
-
-    sweeps = 0
-    open_count = 0
-
-    def sweep(self, now: float) -> None:
-        """Fail."""
-        self.sweeps += 1
-        raise RuntimeError("out of luck")
-
-    def abort(self) -> None:
-        """Nothing is open."""
-
-
-def test_a_sweep_that_fails_is_told_and_not_the_last(make: Make, logged_failures: LoggedFailures) -> None:
-    running = make()
-    failing = Failing()
-    running.listeners.leaving.append(failing)  # type: ignore[arg-type]
-    for _ in range(3):
-        running.reactor.advance(LONGEST_SWEEP)
-    assert failing.sweeps == 3
-    assert len(logged_failures.flush(RuntimeError)) == 3
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("", LONGEST_SWEEP),
-        ("response_timeout = 2s\n", 0.5),
-        ("read_timeout = 100ms\n", 0.025),
-        ("keepalive_timeout = 1ms\n", SHORTEST_SWEEP),
-        ("eject_for = 1s\n", 0.25),
-    ],
-)
-def test_looks_at_deadlines_often_enough_for_the_shortest(make: Make, text: str, seconds: float) -> None:
-    running = make(FRONT, orders().replace("[route", f"{text}[route"))
-    assert _sweep_interval(running.configuration) == pytest.approx(seconds)
-    assert running._sweeping.interval == pytest.approx(seconds)
 
 
 # the end
@@ -677,15 +637,15 @@ def test_whatever_happens_everything_is_given_back(happenings: list[str]) -> Non
         for happening in happenings:
             HAPPENINGS[happening](weather)
         weather.settle()
-        upstream = running.upstreams.upstreams["orders"]
+        upstream = running.server.upstreams.upstreams["orders"]
         assert upstream.gate.under_way == 0
         assert [target.in_flight for target in upstream.targets.by_name.values()] == [0, 0]
         assert [target.trial for target in upstream.targets.by_name.values()] == [None, None]
-        assert {name: gate.under_way for name, gate in running.gates._gates.items()} == {
+        assert {name: gate.under_way for name, gate in running.server.gates._gates.items()} == {
             "orders": 0,
             "word": 0,
         }
-        assert (running.upstreams.open_count, running.upstreams._leaving) == (0, [])
-        assert (running.capacity.open_count, running.listeners.open_count) == (0, 0)
+        assert (running.server.upstreams.open_count, running.server.upstreams._leaving) == (0, [])
+        assert (running.server.capacity.open_count, running.server.listeners.open_count) == (0, 0)
         running.stopService()
         assert not running.reactor.getDelayedCalls()

@@ -47,7 +47,7 @@ class Weather:
 
     def make(self, act: Callable[[Attempt], object]) -> None:
         """Let something become of an attempt to connect."""
-        waiting = self.running.upstreams.upstreams["orders"].pool.connecting
+        waiting = self.running.server.upstreams.upstreams["orders"].pool.connecting
         for attempt in self.running.reactor.attempts:
             if any(attempt._factory is one for one in waiting):
                 act(attempt)
@@ -56,8 +56,8 @@ class Weather:
     def expire(self) -> None:
         """Let every deadline pass."""
         later = time.monotonic() + 10_000
-        self.running.listeners.sweep(later)
-        self.running.upstreams.sweep(later)
+        self.running.server.listeners.sweep(later)
+        self.running.server.upstreams.sweep(later)
 
     def turn(self) -> None:
         """Let the reactor tell what was closed and cut."""

@@ -9,9 +9,7 @@ closes.
 
 from __future__ import annotations
 
-import gc
 import random
-import secrets
 import signal
 import sys
 import time
@@ -23,27 +21,18 @@ from typing import Any, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import ReactorNotRunning
-from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
-from twistedgate.assembly import Assembler, Gates
 from twistedgate.config.errors import ConfigurationErrors
-from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
-from twistedgate.downstream.capacity import Capacity
-from twistedgate.downstream.hosting import Serving
-from twistedgate.downstream.listener import Listener, RequestIds
-from twistedgate.downstream.listeners import Bound, CannotListen, Listeners
+from twistedgate.config.model import Configuration, ListenerConfig
+from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
-from twistedgate.exchange import Exchange
-from twistedgate.gateway import Gateway
-from twistedgate.http.hops import Forwarder
-from twistedgate.net.descriptors import count_descriptors, raise_descriptors
 from twistedgate.net.signals import install_signals
-from twistedgate.net.tls import ClientTLS, UpstreamTLS
-from twistedgate.observers.access_log import AccessLog
+from twistedgate.serving import Prepared as PreparedServing
+from twistedgate.serving import Server, TLSOf
 from twistedgate.units import Units
 from twistedgate.upstream.lookup import SystemLookup
 from twistedgate.upstream.probe import HTTPProbe
@@ -51,28 +40,9 @@ from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.settling import Settling
 from twistedgate.upstream.targets import Surroundings
-from twistedgate.upstream.upstream import Upstream
-from twistedgate.upstream.upstreams import Upstreams
 from twistedgate.view import View
 
 _log = Logger()
-
-LONGEST_SWEEP = 1.0
-SHORTEST_SWEEP = 0.02
-"""Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
-
-YOUNG_OBJECTS = 50_000
-"""Objects made and not yet freed before the collector looks for cycles.
-
-Exchanges leave none, and a few dozen under way at once are more than its usual 700, which made it look after
-every thirtieth request.
-"""
-
-OWN_DESCRIPTORS = 8
-"""Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
-
-DRAIN_POLL = 0.05
-"""Seconds between two looks at whether everything under way has ended."""
 
 Made = TypeVar("Made")
 
@@ -81,13 +51,8 @@ Made = TypeVar("Made")
 class Prepared:
     """A configuration, ready to be swapped in."""
 
-    configuration: Configuration
-    upstreams: dict[str, Upstream]
-    gateway: Gateway
-    forwarder: Forwarder
-    tls: UpstreamTLS
-    access_log: AccessLog
-    listeners: PreparedListeners
+    serving: PreparedServing
+    operators: PreparedListeners
 
 
 class GatewayService(Service):
@@ -99,53 +64,25 @@ class GatewayService(Service):
         self.is_draining = False
         self.is_accepting = False
         self.opened = time.time()
-        self._tls = UpstreamTLS()
-        surroundings = self._make_surroundings(reactor)
-        self.upstreams = Upstreams(surroundings)
-        self._opening = Settling(surroundings.resolver)
-        self._reloading = Settling(surroundings.resolver)
-        self.capacity = Capacity(
-            raise_descriptors(), count_descriptors() + OWN_DESCRIPTORS, lambda: self.upstreams.open_count
-        )
-        self.listeners = Listeners(reactor, self._make_listener)
-        self.access_log = self._make_access_log(reactor, configuration)
         self._reactor = reactor
         self._units = units
-        self.gates = Gates()
-        self._assembler = Assembler(units, self.gates, self._observe, time.monotonic)
-        self._name = f"twistedgate-{secrets.token_hex(4)}"
-        self._request_ids = RequestIds(secrets.token_hex(6))
-        self._serving = Serving()
-        self._sweeping = LoopingCall(self._sweep)
+        self._resolver = self._make_resolver()
+        self._opening = Settling(self._resolver)
+        self._reloading = Settling(self._resolver)
+        self.server = Server(reactor, configuration, units, self._make_surroundings)
+        self.operators = Listeners(reactor, self._make_admin_listener)
         self._first: Prepared | None = None
 
-    def _observe(self, exchange: Exchange) -> None:
-        self.access_log.write(exchange)
+    def _make_resolver(self) -> Resolver:
+        return Resolver(self._reactor, SystemLookup(self._reactor))
 
-    def _make_surroundings(self, reactor: Any) -> Surroundings:
-        now = time.monotonic
-        return Surroundings(
-            reactor,
-            now,
-            random.random,
-            Resolver(reactor, SystemLookup(reactor)),
-            Probing(reactor, now, random.random, HTTPProbe(reactor)),
-            self._tls_of,
-        )
+    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
+        reactor, now = self._reactor, time.monotonic
+        probing = Probing(reactor, now, random.random, HTTPProbe(reactor))
+        return Surroundings(reactor, now, random.random, self._resolver, probing, tls)
 
-    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
-        """Return the TLS of a target by the configuration of now."""
-        return self._tls.creator(upstream, target)
-
-    @staticmethod
-    def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
-        gateway = configuration.gateway
-        return AccessLog(gateway.access_log, gateway.access_log_format, gateway.redact_query, reactor)
-
-    def _make_listener(self, config: ListenerConfig) -> Bound:
-        if config.serve == "admin":
-            return AdminListener(config, self._make_site)
-        return Listener(config, self._serving, self.capacity, self._request_ids)
+    def _make_admin_listener(self, config: ListenerConfig) -> AdminListener:
+        return AdminListener(config, self._make_site)
 
     def _make_site(self, config: ListenerConfig) -> AdminSite:
         return admin_factory(View(self), config, self.configuration.gateway)
@@ -177,16 +114,16 @@ class GatewayService(Service):
                 signal.SIGUSR1: self.reopen_logs,
             },
         )
-        self._reactor.callWhenRunning(self.access_log.reopen)
+        self._reactor.callWhenRunning(self.server.access_log.reopen)
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
         """Accept the operator at once, and clients as soon as it makes no sense to wait for names."""
-        self.listeners.resume_operator()
+        self.operators.resume_accepting()
         self._opening.wait(_names(self.configuration), self._accept)
 
     def _accept(self) -> None:
-        self.listeners.resume_accepting()
+        self.server.listeners.resume_accepting()
         if not self.is_accepting:
             self.is_accepting = True
             _log.info("ready")
@@ -195,71 +132,18 @@ class GatewayService(Service):
 
     def _prepare(self, configuration: Configuration) -> Prepared:
         """Make everything that a configuration wants, aside; what it raises leaves nothing behind."""
-        upstreams = self.upstreams.prepare(configuration.upstreams)
-        gateway = self._assembler.assemble(configuration, upstreams)
-        present = self.configuration.gateway
-        wanted = configuration.gateway
-        access_log = self.access_log
-        if (wanted.access_log, wanted.access_log_format, wanted.redact_query) != (
-            present.access_log,
-            present.access_log_format,
-            present.redact_query,
-        ):
-            access_log = self._make_access_log(self._reactor, configuration)
-        return Prepared(
-            configuration,
-            upstreams,
-            gateway,
-            Forwarder(self._name, wanted.trusted_proxies),
-            _make_tls(configuration),
-            access_log,
-            self.listeners.prepare(configuration.listeners),
-        )
+        serving = self.server.prepare(configuration)
+        try:
+            return Prepared(serving, self.operators.prepare(_operators(configuration)))
+        except BaseException:
+            self.server.abandon(serving)
+            raise
 
     def _commit(self, prepared: Prepared) -> None:
         """Swap a prepared configuration in."""
-        configuration = prepared.configuration
-        self.configuration = configuration
-        self._tls = prepared.tls
-        self.upstreams.commit(prepared.upstreams)
-        self.gates.commit(configuration)
-        self._serving.gateway = prepared.gateway
-        self._serving.forwarder = prepared.forwarder
-        self.capacity.configure(
-            configuration.gateway.max_connections, configuration.gateway.max_connections_per_ip
-        )
-        for bound in self.listeners.commit(prepared.listeners):
-            self._reactor.callLater(configuration.gateway.drain_timeout, bound.abort)
-        if prepared.access_log is not self.access_log:
-            replaced, self.access_log = self.access_log, prepared.access_log
-            replaced.stop()
-            # opened now, so that an operator who looks after a reload sees what is wrong with it
-            self.access_log.reopen()
-        self._sweep_every(_sweep_interval(configuration))
-        # what was frozen last time and is gone by now would stay for ever
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
-
-    def _sweep_every(self, interval: float) -> None:
-        if self._sweeping.running:
-            self._sweeping.stop()
-        self._sweeping.clock = self._reactor
-        self._sweeping.start(interval, now=False).addErrback(self._sweep_failed)
-
-    def _sweep_failed(self, failure: Failure) -> None:
-        """Go on: without sweeps no deadline would hold any more."""
-        _log.failure("a sweep failed", failure)
-        self._sweep_every(self._sweeping.interval or LONGEST_SWEEP)
-
-    def _sweep(self) -> None:
-        now = time.monotonic()
-        self._serving.wall_offset = time.time() - now
-        self.listeners.sweep(now)
-        self.upstreams.sweep(now)
-        if self.capacity.is_paused:
-            self.capacity.check()
+        self.configuration = prepared.serving.configuration
+        self.server.commit(prepared.serving)
+        self.operators.commit(prepared.operators)
 
     def reload(self) -> None:
         """Read the configuration again; whatever is wrong with it, the present one stays in use."""
@@ -280,8 +164,6 @@ class GatewayService(Service):
         """Prepare a configuration whose names are settled and swap it in, in one turn."""
         prepared = self._unless_refused(lambda: self._prepare(configuration))
         if prepared is None:
-            # the gates of routes that there will not be
-            self.gates.commit(self.configuration)
             return
         self._commit(prepared)
         self._begin()
@@ -305,7 +187,7 @@ class GatewayService(Service):
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""
-        self.access_log.reopen()
+        self.server.access_log.reopen()
 
     # the end
 
@@ -325,15 +207,7 @@ class GatewayService(Service):
         gateway = self.configuration.gateway
         _log.info("shutting down: not ready any more")
         await deferLater(self._reactor, gateway.drain_delay)
-        self.listeners.stop_accepting()
-        self.listeners.drain()
-        _log.info("draining {count} connections", count=self.listeners.open_count)
-        over: Deferred[None] = deferLater(self._reactor, gateway.drain_timeout)
-        while self.listeners.open_count and not over.called:
-            await deferLater(self._reactor, DRAIN_POLL)
-        over.addErrback(lambda cancelled: None).cancel()
-        if self.listeners.open_count:
-            _log.warn("cutting {count} connections", count=self.listeners.open_count)
+        await self.server.drain(gateway.drain_timeout)
 
     def _stop_waiting(self) -> None:
         """What waits for names comes too late."""
@@ -351,47 +225,15 @@ class GatewayService(Service):
         """Close everything that is left."""
         super().stopService()
         self._stop_waiting()
-        if self._sweeping.running:
-            self._sweeping.stop()
-        self.listeners.close()
-        self.listeners.abort()
-        self.upstreams.stop()
-        return self.access_log.stop()
+        self.operators.stop_accepting()
+        return self.server.stop()
 
 
-def _make_tls(configuration: Configuration) -> UpstreamTLS:
-    """Return the TLS of all upstreams, made anew: their authority may be another one in the same file.
-
-    Raises ``ValueError`` if that cannot be used.
-    """
-    tls = UpstreamTLS()
-    for upstream in configuration.upstreams.values():
-        for target in upstream.targets:
-            tls.creator(upstream, target)
-    return tls
+def _operators(configuration: Configuration) -> dict[str, ListenerConfig]:
+    """Return the listeners that operators use."""
+    return {name: config for name, config in configuration.listeners.items() if config.serve == "admin"}
 
 
 def _names(configuration: Configuration) -> set[str]:
     """Return the hosts of all targets."""
     return {target.host for upstream in configuration.upstreams.values() for target in upstream.targets}
-
-
-def _sweep_interval(configuration: Configuration) -> float:
-    """Return how often deadlines are looked at, in seconds."""
-    timeouts = [LONGEST_SWEEP * 4]
-    for listener in configuration.listeners.values():
-        timeouts += [
-            listener.header_timeout,
-            listener.idle_timeout,
-            listener.body_timeout,
-            listener.send_timeout,
-        ]
-    for upstream in configuration.upstreams.values():
-        timeouts += [
-            upstream.response_timeout,
-            upstream.read_timeout,
-            upstream.keepalive_timeout,
-            upstream.eject_for,
-        ]
-    timeouts += [route.timeout for route in configuration.routes.values() if route.timeout is not None]
-    return max(SHORTEST_SWEEP, min(timeouts) / 4)

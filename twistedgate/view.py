@@ -31,7 +31,7 @@ class View:
         service = self._service
         reasons = [] if service.is_accepting else ["the targets are being looked up"]
         used = {route.upstream for route in service.configuration.routes.values() if route.upstream}
-        for name, upstream in service.upstreams.upstreams.items():
+        for name, upstream in service.server.upstreams.upstreams.items():
             if name in used and not upstream.targets.available_count:
                 reasons.append(f"upstream {name} has no target that may be picked")
         return reasons
@@ -41,33 +41,33 @@ class View:
         service = self._service
         now = time.monotonic()
         routes = service.configuration.routes
+        upstreams = service.server.upstreams.upstreams
         return {
             "version": __version__,
             "started": _when(service.opened),
             "draining": service.is_draining,
-            "connections": service.capacity.open_count,
-            "accepting_paused": service.capacity.is_paused,
-            "access_log_dropped": service.access_log.dropped,
+            "connections": service.server.capacity.open_count,
+            "accepting_paused": service.server.capacity.is_paused,
+            "access_log_dropped": service.server.access_log.dropped,
             "listeners": {
                 bound.config.name: {
                     "serve": bound.config.serve,
-                    "address": service.listeners.addresses.get(bound.config.name, ""),
+                    "address": listeners.addresses.get(bound.config.name, ""),
                     "connections": bound.open_count,
                 }
-                for bound in service.listeners.bound
+                for listeners in (service.server.listeners, service.operators)
+                for bound in listeners.bound
             },
             "routes": {
                 name: {
                     "host": list(route.host),
                     "path": route.path,
                     "upstream": route.upstream or None,
-                    "in_flight": service.gates.under_way(name),
+                    "in_flight": service.server.gates.under_way(name),
                 }
                 for name, route in routes.items()
             },
-            "upstreams": {
-                name: _upstream(upstream, now) for name, upstream in service.upstreams.upstreams.items()
-            },
+            "upstreams": {name: _upstream(upstream, now) for name, upstream in upstreams.items()},
         }
 
 

@@ -103,13 +103,6 @@ def test_what_is_new_is_bound_and_accepts_nothing_yet() -> None:
     }
 
 
-def test_the_operator_may_be_let_in_before_anybody_else() -> None:
-    addresses = Addresses()
-    addresses.take(at("public", 8080), at("operator", 9000, serve="admin"))
-    addresses.listeners.resume_operator()
-    assert [made.told[-1] for made in addresses.made] == ["pause", "resume"]
-
-
 def test_what_stays_keeps_its_socket_and_takes_its_options() -> None:
     addresses = Addresses()
     addresses.take(at("public", 8080))
@@ -213,15 +206,23 @@ def test_a_renewed_certificate_keeps_the_socket(pair: Pair) -> None:
     assert addresses.made[0].tls not in (None, first)
 
 
-def test_a_stop_closes_the_clients_addresses_and_leaves_the_operators() -> None:
+def test_a_stop_closes_every_address_and_no_connection() -> None:
     addresses = Addresses()
-    addresses.take(at("public", 8080), at("operator", 9000, serve="admin"))
+    addresses.take(at("public", 8080), at("other", 9000))
     addresses.listeners.stop_accepting()
-    assert addresses.open_ports == [9000]
-    addresses.listeners.drain()
-    addresses.listeners.close()
     assert addresses.open_ports == []
-    assert [site.told[1:] for site in addresses.made] == [["stop", "drain", "stop"], ["drain", "stop"]]
+    addresses.listeners.drain()
+    assert [site.told[1:] for site in addresses.made] == [["stop", "drain"], ["stop", "drain"]]
+
+
+def test_what_is_abandoned_is_closed_and_what_was_open_stays() -> None:
+    addresses = Addresses()
+    addresses.take(at("public", 8080))
+    prepared = addresses.listeners.prepare({"public": at("public", 8080), "new": at("new", 9000)})
+    opened = addresses.open_ports
+    addresses.listeners.abandon(prepared)
+    assert [opened, addresses.open_ports] == [[8080, 9000], [8080]]
+    assert list(addresses.listeners.addresses) == ["public"]
 
 
 def test_an_abort_cuts_the_connections_of_those_that_are_gone_too() -> None:

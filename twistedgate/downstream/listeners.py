@@ -122,6 +122,13 @@ class Listeners:
         bound.pause_accepting()
         _log.info("listening on {address} (listener {name})", address=address, name=bound.config.name)
 
+    def abandon(self, prepared: Prepared) -> None:
+        """Close what was bound for a configuration that is not to be."""
+        for _, bound, _ in prepared:
+            if bound not in self.bound:
+                del self._addresses[bound]
+                bound.stop_accepting()
+
     def commit(self, prepared: Prepared) -> list[Bound]:
         """Use the prepared listeners; return those that are gone and drain now."""
         kept = [bound for _, bound, _ in prepared]
@@ -144,20 +151,8 @@ class Listeners:
         for bound in self.bound:
             bound.resume_accepting()
 
-    def resume_operator(self) -> None:
-        """Accept connections on the operator's addresses, whether clients are let in yet or not."""
-        for bound in self.bound:
-            if bound.config.serve == "admin":
-                bound.resume_accepting()
-
     def stop_accepting(self) -> None:
-        """Close the clients' addresses; connections stay, and so do the operator's addresses."""
-        for bound in self.bound:
-            if bound.config.serve == "proxy":
-                bound.stop_accepting()
-
-    def close(self) -> None:
-        """Close every address."""
+        """Close every address; connections stay."""
         for bound in self.bound:
             bound.stop_accepting()
 

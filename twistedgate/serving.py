@@ -1,0 +1,265 @@
+"""What serves a configuration: listeners, gateway, upstreams, access log, and the sweep of their deadlines.
+
+A configuration is prepared aside (compiled, new addresses bound), and either swapped in by assignments that
+cannot fail, or abandoned.  This module does not know where configurations come from, nor who asks for one.
+"""
+
+from __future__ import annotations
+
+import gc
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twistedgate.assembly import Assembler, Gates
+from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
+from twistedgate.downstream.capacity import Capacity
+from twistedgate.downstream.hosting import Serving
+from twistedgate.downstream.listener import Listener, RequestIds
+from twistedgate.downstream.listeners import Listeners
+from twistedgate.downstream.listeners import Prepared as PreparedListeners
+from twistedgate.exchange import Exchange
+from twistedgate.gateway import Gateway
+from twistedgate.http.hops import Forwarder
+from twistedgate.net.descriptors import count_descriptors, raise_descriptors
+from twistedgate.net.tls import ClientTLS, UpstreamTLS
+from twistedgate.observers.access_log import AccessLog
+from twistedgate.units import Units
+from twistedgate.upstream.targets import Surroundings
+from twistedgate.upstream.upstream import Upstream
+from twistedgate.upstream.upstreams import Upstreams
+
+_log = Logger()
+
+LONGEST_SWEEP = 1.0
+SHORTEST_SWEEP = 0.02
+"""Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
+
+YOUNG_OBJECTS = 50_000
+"""Objects made and not yet freed before the collector looks for cycles.
+
+Exchanges leave none, and a few dozen under way at once are more than its usual 700, which made it look after
+every thirtieth request.
+"""
+
+OWN_DESCRIPTORS = 8
+"""Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
+
+DRAIN_POLL = 0.05
+"""Seconds between two looks at whether everything under way has ended."""
+
+TLSOf = Callable[[UpstreamConfig, TargetConfig], ClientTLS | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration, ready to be swapped in."""
+
+    configuration: Configuration
+    upstreams: dict[str, Upstream]
+    gateway: Gateway
+    forwarder: Forwarder
+    tls: UpstreamTLS
+    access_log: AccessLog
+    listeners: PreparedListeners
+
+
+class Server:
+    """Serves clients by the configuration that was committed last."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        units: Units,
+        make_surroundings: Callable[[TLSOf], Surroundings],
+    ) -> None:
+        """``configuration`` is the one to begin with; it still wants to be prepared and committed."""
+        self.configuration = configuration
+        self._tls = UpstreamTLS()
+        self.upstreams = Upstreams(make_surroundings(self._tls_of))
+        self.capacity = Capacity(
+            raise_descriptors(), count_descriptors() + OWN_DESCRIPTORS, lambda: self.upstreams.open_count
+        )
+        self.listeners = Listeners(reactor, self._make_listener)
+        self.access_log = _make_access_log(reactor, configuration)
+        self.gates = Gates()
+        self._reactor = reactor
+        self._assembler = Assembler(units, self.gates, self._observe, time.monotonic)
+        self._name = f"twistedgate-{secrets.token_hex(4)}"
+        self._request_ids = RequestIds(secrets.token_hex(6))
+        self._serving = Serving()
+        self._sweeping = LoopingCall(self._sweep)
+
+    def _observe(self, exchange: Exchange) -> None:
+        self.access_log.write(exchange)
+
+    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
+        """Return the TLS of a target by the configuration of now."""
+        return self._tls.creator(upstream, target)
+
+    def _make_listener(self, config: ListenerConfig) -> Listener:
+        return Listener(config, self._serving, self.capacity, self._request_ids)
+
+    # a configuration takes effect
+
+    def prepare(self, configuration: Configuration) -> Prepared:
+        """Make everything that a configuration wants, aside; what it raises leaves nothing behind.
+
+        Raises ``CannotListen`` for an address that cannot be had, and whatever a policy's constructor raises.
+        """
+        upstreams = self.upstreams.prepare(configuration.upstreams)
+        try:
+            gateway = self._assembler.assemble(configuration, upstreams)
+            wanted = configuration.gateway
+            return Prepared(
+                configuration,
+                upstreams,
+                gateway,
+                Forwarder(self._name, wanted.trusted_proxies),
+                _make_tls(configuration),
+                self._prepare_access_log(configuration),
+                self.listeners.prepare(_proxies(configuration)),
+            )
+        except BaseException:
+            self._forget_gates()
+            raise
+
+    def _prepare_access_log(self, configuration: Configuration) -> AccessLog:
+        present, wanted = self.configuration.gateway, configuration.gateway
+        if (wanted.access_log, wanted.access_log_format, wanted.redact_query) == (
+            present.access_log,
+            present.access_log_format,
+            present.redact_query,
+        ):
+            return self.access_log
+        return _make_access_log(self._reactor, configuration)
+
+    def abandon(self, prepared: Prepared) -> None:
+        """Leave everything as it is; what was made for ``prepared`` is closed."""
+        self.listeners.abandon(prepared.listeners)
+        self._forget_gates()
+
+    def _forget_gates(self) -> None:
+        """Forget the gates of routes that there will not be."""
+        self.gates.commit(self.configuration)
+
+    def commit(self, prepared: Prepared) -> None:
+        """Swap a prepared configuration in."""
+        configuration = prepared.configuration
+        self.configuration = configuration
+        self._tls = prepared.tls
+        self.upstreams.commit(prepared.upstreams)
+        self.gates.commit(configuration)
+        self._serving.gateway = prepared.gateway
+        self._serving.forwarder = prepared.forwarder
+        self.capacity.configure(
+            configuration.gateway.max_connections, configuration.gateway.max_connections_per_ip
+        )
+        for bound in self.listeners.commit(prepared.listeners):
+            self._reactor.callLater(configuration.gateway.drain_timeout, bound.abort)
+        if prepared.access_log is not self.access_log:
+            replaced, self.access_log = self.access_log, prepared.access_log
+            replaced.stop()
+            # opened now, so that an operator who looks after a reload sees what is wrong with it
+            self.access_log.reopen()
+        self._sweep_every(_sweep_interval(configuration))
+        # what was frozen last time and is gone by now would stay for ever
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+
+    # time
+
+    def _sweep_every(self, interval: float) -> None:
+        if self._sweeping.running:
+            self._sweeping.stop()
+        self._sweeping.clock = self._reactor
+        self._sweeping.start(interval, now=False).addErrback(self._sweep_failed)
+
+    def _sweep_failed(self, failure: Failure) -> None:
+        """Go on: without sweeps no deadline would hold any more."""
+        _log.failure("a sweep failed", failure)
+        self._sweep_every(self._sweeping.interval or LONGEST_SWEEP)
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        self._serving.wall_offset = time.time() - now
+        self.listeners.sweep(now)
+        self.upstreams.sweep(now)
+        if self.capacity.is_paused:
+            self.capacity.check()
+
+    # the end
+
+    async def drain(self, timeout: float) -> None:
+        """Accept no more, and wait until what is under way has ended, ``timeout`` seconds at most."""
+        self.listeners.stop_accepting()
+        self.listeners.drain()
+        _log.info("draining {count} connections", count=self.listeners.open_count)
+        over: Deferred[None] = deferLater(self._reactor, timeout)
+        while self.listeners.open_count and not over.called:
+            await deferLater(self._reactor, DRAIN_POLL)
+        over.addErrback(lambda cancelled: None).cancel()
+        if self.listeners.open_count:
+            _log.warn("cutting {count} connections", count=self.listeners.open_count)
+
+    def stop(self) -> Deferred[None]:
+        """Close everything that is left."""
+        if self._sweeping.running:
+            self._sweeping.stop()
+        self.listeners.stop_accepting()
+        self.listeners.abort()
+        self.upstreams.stop()
+        return self.access_log.stop()
+
+
+def _proxies(configuration: Configuration) -> dict[str, ListenerConfig]:
+    """Return the listeners that clients use."""
+    return {name: config for name, config in configuration.listeners.items() if config.serve == "proxy"}
+
+
+def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
+    gateway = configuration.gateway
+    return AccessLog(gateway.access_log, gateway.access_log_format, gateway.redact_query, reactor)
+
+
+def _make_tls(configuration: Configuration) -> UpstreamTLS:
+    """Return the TLS of all upstreams, made anew: their authority may be another one in the same file.
+
+    Raises ``ValueError`` if that cannot be used.
+    """
+    tls = UpstreamTLS()
+    for upstream in configuration.upstreams.values():
+        for target in upstream.targets:
+            tls.creator(upstream, target)
+    return tls
+
+
+def _sweep_interval(configuration: Configuration) -> float:
+    """Return how often deadlines are looked at, in seconds."""
+    timeouts = [LONGEST_SWEEP * 4]
+    for listener in configuration.listeners.values():
+        timeouts += [
+            listener.header_timeout,
+            listener.idle_timeout,
+            listener.body_timeout,
+            listener.send_timeout,
+        ]
+    for upstream in configuration.upstreams.values():
+        timeouts += [
+            upstream.response_timeout,
+            upstream.read_timeout,
+            upstream.keepalive_timeout,
+            upstream.eject_for,
+        ]
+    timeouts += [route.timeout for route in configuration.routes.values() if route.timeout is not None]
+    return max(SHORTEST_SWEEP, min(timeouts) / 4)
