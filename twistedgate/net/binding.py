@@ -1,8 +1,11 @@
-"""Opening a listener's address, with the options that accepted sockets inherit from it."""
+"""Listening at a listener's address, with the options that accepted sockets inherit from it.
+
+The address is opened here, or it is a socket that was opened elsewhere and other processes share: that is
+never shut down, and the path of a unix socket stays.
+"""
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +14,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 
 from twistedgate.config.model import ListenerConfig
+from twistedgate.net.opened import Opened, prepare
+from twistedgate.net.shared import adopt
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,10 @@ class Binding:
         return maybeDeferred(self.port_object.stopListening)
 
 
-def bind(reactor: Any, config: ListenerConfig, factory: Any) -> Binding:
-    """Open the address of ``config``; raises ``CannotListenError``."""
+def bind(reactor: Any, config: ListenerConfig, factory: Any, opened: Opened | None = None) -> Binding:
+    """Listen on ``opened``, or else open the address of ``config``; raises ``CannotListenError``."""
+    if opened is not None:
+        return Binding(adopt(reactor, opened.socket, factory), opened.address, opened.port)
     endpoint = config.endpoint
     if endpoint.scheme == "unix":
         port = reactor.listenUNIX(
@@ -49,9 +56,7 @@ def bind(reactor: Any, config: ListenerConfig, factory: Any) -> Binding:
     number: int = getattr(host, "port", 0)
     if not number:
         return Binding(port, f"unix:{endpoint.path or config.endpoint.text}", 0)
-    # inherited by every socket that is accepted: no system calls for each connection
-    port.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    prepare(port.socket)
     shown = f"[{host.host}]" if ":" in host.host else host.host
     return Binding(port, f"tcp:{shown}:{number}", number)
 
