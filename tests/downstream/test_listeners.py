@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from twisted.internet.defer import Deferred, succeed
 from tests.certificates import Authority, Pair
 from tests.downstream.ports import Harbour, configured
 from twistedgate.config.model import ListenerConfig
-from twistedgate.downstream.listeners import CannotListen, Listeners
+from twistedgate.downstream.listeners import CannotListen, Listeners, kept_names
 from twistedgate.net.binding import Binding, bind
+from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ServerTLS
 
 
@@ -29,6 +32,7 @@ class Site:
         self.told: list[str] = []
         self.open_count = 0
         self.tls: ServerTLS | None = None
+        self.opened: Opened | None = None
         self._binding: Binding | None = None
 
     def doStart(self) -> None:
@@ -37,7 +41,8 @@ class Site:
     def doStop(self) -> None:
         """As a factory."""
 
-    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
+    def listen(self, reactor: Any, tls: ServerTLS | None, opened: Opened | None = None) -> str:
+        self.opened = opened
         self._binding = bind(reactor, self.config, self)
         return self._binding.address
 
@@ -68,10 +73,10 @@ class Site:
 class Addresses:
     """The addresses of a process, under configurations that come one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, opened: Callable[[ListenerConfig], Opened | None] = lambda config: None) -> None:
         self.harbour = Harbour()
         self.made: list[Site] = []
-        self.listeners = Listeners(self.harbour, self._make)
+        self.listeners = Listeners(self.harbour, self._make, opened)
 
     def _make(self, config: ListenerConfig) -> Site:
         self.made.append(Site(config))
@@ -213,6 +218,21 @@ def test_a_stop_closes_every_address_and_no_connection() -> None:
     assert addresses.open_ports == []
     addresses.listeners.drain()
     assert [site.told[1:] for site in addresses.made] == [["stop", "drain"], ["stop", "drain"]]
+
+
+def test_a_socket_that_is_open_already_is_served() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        known = {"public": Opened(made)}
+        addresses = Addresses(lambda config: known.get(config.name))
+        addresses.take(at("public", 8080), at("other", 9000))
+        assert [site.opened for site in addresses.made] == [known["public"], None]
+
+
+def test_which_listeners_stay_can_be_told_without_any() -> None:
+    before = [at("public", 8080), at("old", 9000), at("gone", 9100), at("any", 0)]
+    wanted = [at("public", 8080, max_headers=7), at("new", 9000), at("fresh", 9200), at("other", 0)]
+    kept = kept_names(before, {config.name: config for config in wanted})
+    assert kept == {"public": "public", "new": "old"}
 
 
 def test_what_is_abandoned_is_closed_and_what_was_open_stays() -> None:

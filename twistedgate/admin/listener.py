@@ -14,6 +14,7 @@ from twisted.internet.protocol import Factory
 
 from twistedgate.config.model import ListenerConfig
 from twistedgate.net.binding import Binding, bind
+from twistedgate.net.opened import Opened
 from twistedgate.net.tls import CurrentTLS, ServerTLS, ServerTLSFactory
 
 MakeSite = Callable[[ListenerConfig], Any]
@@ -65,13 +66,13 @@ class AdminListener:
         """Connections that a stop waits for: none."""
         return 0
 
-    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
-        """Bind, and return the address as it can be connected to."""
+    def listen(self, reactor: Any, tls: ServerTLS | None, opened: Opened | None = None) -> str:
+        """Bind, unless the socket is open already, and return the address as it can be connected to."""
         factory: Any = self._factory
         if tls is not None:
             self._tls = CurrentTLS(tls)
             factory = ServerTLSFactory(self._tls, False, factory, reactor)
-        self._binding = bind(reactor, self.config, factory)
+        self._binding = bind(reactor, self.config, factory, opened)
         return self._binding.address
 
     def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:

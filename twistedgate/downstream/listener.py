@@ -23,6 +23,7 @@ from twistedgate.downstream.connection import Connection
 from twistedgate.downstream.hosting import Serving
 from twistedgate.http.hops import Peer
 from twistedgate.net.binding import Binding, bind
+from twistedgate.net.opened import Opened
 from twistedgate.net.tls import CurrentTLS, ServerTLS, ServerTLSFactory
 from twistedgate.wire.codec import HeadLimits
 
@@ -96,13 +97,16 @@ class Listener(Factory):
         if self._tls is not None and tls is not None:
             self._tls.current = tls
 
-    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
-        """Bind, and return the address as it can be connected to; raises ``CannotListenError``."""
+    def listen(self, reactor: Any, tls: ServerTLS | None, opened: Opened | None = None) -> str:
+        """Bind, unless the socket is open already, and return the address as it can be connected to.
+
+        Raises ``CannotListenError``.
+        """
         factory: Any = self
         if tls is not None:
             self._tls = CurrentTLS(tls)
             factory = ServerTLSFactory(self._tls, False, self, reactor)
-        self._binding = bind(reactor, self.config, factory)
+        self._binding = bind(reactor, self.config, factory, opened)
         self._binding.port_object.room = self._capacity.room
         return self._binding.address
 

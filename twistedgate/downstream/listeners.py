@@ -6,7 +6,7 @@ so that a reload that cannot have it changes nothing; one that is gone stops acc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -14,6 +14,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from twistedgate.config.model import ListenerConfig
+from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ServerTLS
 
 _log = Logger()
@@ -24,8 +25,8 @@ class Bound(Protocol):
 
     config: ListenerConfig
 
-    def listen(self, reactor: Any, tls: ServerTLS | None) -> str:
-        """Bind, and return the address as it can be connected to."""
+    def listen(self, reactor: Any, tls: ServerTLS | None, opened: Opened | None = None) -> str:
+        """Bind, unless the socket is open already, and return the address as it can be connected to."""
 
     def configure(self, config: ListenerConfig, tls: ServerTLS | None) -> None:
         """Take new options."""
@@ -65,12 +66,39 @@ def _key(config: ListenerConfig) -> tuple[str, str, bool, int]:
     return config.endpoint.text, config.serve, config.tls_certificate is not None, config.mode
 
 
+def kept_names(present: Iterable[ListenerConfig], wanted: Mapping[str, ListenerConfig]) -> dict[str, str]:
+    """Return which open listeners stay: the new name of each, and the present one.
+
+    Those that keep their name come first.  Whoever asks with the same configurations is told the same.
+    """
+    kept: dict[str, str] = {}
+    free: dict[tuple[str, str, bool, int], str] = {}
+    for open_ in present:
+        config = wanted.get(open_.name)
+        if config is not None and _key(config) == _key(open_):
+            kept[config.name] = open_.name
+        elif open_.endpoint.port or open_.endpoint.path:
+            # an address that anybody may have (port 0) is nobody's under another name
+            free[_key(open_)] = open_.name
+    for name, config in wanted.items():
+        if name not in kept and _key(config) in free:
+            kept[name] = free.pop(_key(config))
+    return kept
+
+
 class Listeners:
     """The open addresses of one process."""
 
-    def __init__(self, reactor: Any, make: Callable[[ListenerConfig], Bound]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        make: Callable[[ListenerConfig], Bound],
+        opened: Callable[[ListenerConfig], Opened | None] = lambda config: None,
+    ) -> None:
+        """``opened`` returns the socket of a new listener if it is open already."""
         self._reactor = reactor
         self._make = make
+        self._opened = opened
         self.bound: list[Bound] = []
         self.leaving: list[Bound] = []
         self._addresses: dict[Bound, str] = {}
@@ -102,23 +130,13 @@ class Listeners:
         return prepared
 
     def _kept(self, configs: Mapping[str, ListenerConfig]) -> dict[str, Bound]:
-        """Return the open listeners that stay, by their new names: first those that keep theirs."""
-        kept: dict[str, Bound] = {}
-        free: dict[tuple[str, str, bool, int], Bound] = {}
-        for bound in self.bound:
-            config = configs.get(bound.config.name)
-            if config is not None and _key(config) == _key(bound.config):
-                kept[config.name] = bound
-            elif bound.config.endpoint.port or bound.config.endpoint.path:
-                # an address that anybody may have (port 0) is nobody's under another name
-                free[_key(bound.config)] = bound
-        for name, config in configs.items():
-            if name not in kept and _key(config) in free:
-                kept[name] = free.pop(_key(config))
-        return kept
+        """Return the open listeners that stay, by their new names."""
+        present = {bound.config.name: bound for bound in self.bound}
+        names = kept_names((bound.config for bound in self.bound), configs)
+        return {name: present[before] for name, before in names.items()}
 
     def _bind(self, bound: Bound, tls: ServerTLS | None) -> None:
-        address = self._addresses[bound] = bound.listen(self._reactor, tls)
+        address = self._addresses[bound] = bound.listen(self._reactor, tls, self._opened(bound.config))
         bound.pause_accepting()
         _log.info("listening on {address} (listener {name})", address=address, name=bound.config.name)
 

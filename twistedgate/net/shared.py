@@ -21,13 +21,13 @@ class SharedUNIXPort(unix.Port):
     def startListening(self) -> None:
         """Accept connections."""
         tcp._reservedFD.reserve()  # noqa: SLF001 -- as the inherited one does
-        self.factory.doStart()
-        opened, self._preexistingSocket = self._preexistingSocket, None
-        self.connected = True
-        self.socket: Any = opened
-        self.fileno = self.socket.fileno
-        self.numberAccepts = 100
-        self.startReading()
+        port: Any = self
+        port.factory.doStart()
+        port.socket, port._preexistingSocket = port._preexistingSocket, None  # noqa: SLF001 -- our own
+        port.connected = True
+        port.fileno = port.socket.fileno
+        port.numberAccepts = 100
+        port.startReading()
 
     def connectionLost(self, reason: Failure) -> None:
         """Close the descriptor, and leave the path to whom it belongs."""
