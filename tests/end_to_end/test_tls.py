@@ -164,6 +164,26 @@ def test_a_reload_may_ask_for_proof(
     assert secure_recorder.visits_to("/unproved") == []
 
 
+def test_a_connection_that_was_proved_to_another_authority_is_not_used_again(
+    start: Start, tmp_path: Path, identity: Identity, secure_recorder: Recorder
+) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.write_bytes(Path(identity.authority).read_bytes())
+    target = f"https://localhost:{secure_recorder.port}"
+    text = ini(section("upstream:main", targets=target, tls_ca=authority, retries=0), route("main", "*"))
+    daemon = start(text)
+    with daemon.connect() as client:
+        for path in ("/proved/1", "/proved/2"):
+            assert client.get(path).status == 200
+            reload(daemon, text)
+        assert secure_recorder.visit("/proved/1").link is secure_recorder.visit("/proved/2").link
+        authority.write_bytes(Path(new_identity(tmp_path).authority).read_bytes())
+        reload(daemon, text)
+        assert client.get("/believed-no-more").status == 502
+    (upstream,) = daemon.status()["upstreams"].values()
+    assert upstream["requests"] == 3
+
+
 def reload(daemon: Daemon, text: str) -> None:
     """Give the daemon another configuration, and wait until it is in use."""
     mark = daemon.mark()

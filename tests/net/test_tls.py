@@ -253,6 +253,27 @@ def test_a_context_is_built_once_for_each_way_to_verify(authority: Authority) ->
     assert contexts.creator(config, TargetConfig("https", "a.example", 8443)) is creators[0]
 
 
+def test_whom_an_upstream_trusts_is_told_by_the_content_of_the_file(tmp_path: Path) -> None:
+    first, second = (Path(Authority(tmp_path, name).path).read_bytes() for name in ("first", "second"))
+    path = tmp_path / "trusted.pem"
+    told = []
+    for content in (first, second, first):
+        path.write_bytes(content)
+        creator = UpstreamTLS().creator(upstream(tls_ca=str(path)), upstream().targets[0])
+        assert creator is not None
+        told.append(creator.authority)
+    assert told[0] == told[2]
+    assert len({*told, b""}) == 3
+
+
+@pytest.mark.parametrize("tls_verify", [True, False])
+def test_the_system_or_nobody_is_no_file(tls_verify: bool, authority: Authority) -> None:
+    config = upstream(tls_ca=None if tls_verify else authority.path, tls_verify=tls_verify)
+    creator = UpstreamTLS().creator(config, config.targets[0])
+    assert creator is not None
+    assert creator.authority == b""
+
+
 def test_plain_text_needs_no_creator() -> None:
     assert UpstreamTLS().creator(upstream(), TargetConfig("http", "a.example", 80)) is None
 

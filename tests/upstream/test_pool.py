@@ -218,6 +218,40 @@ def test_a_pool_that_retires_closes_what_is_idle_and_what_comes_back() -> None:
     assert lent.counts == (0, 0)
 
 
+def test_a_pool_that_is_renewed_lends_nothing_that_was_made_before() -> None:
+    lent = Lent()
+    busy = lent.connected()
+    lent.idle(2)
+    (idle,) = lent.idle(target=lent.second)
+    lent.pool.renew()
+    assert is_closed(idle)
+    assert not is_closed(busy)
+    lent.serve(busy)
+    assert is_closed(busy)
+    assert lent.take() is None
+    lent.turn()
+    assert lent.counts == (0, 0)
+    assert lent.pool._outdated == set()
+
+
+def test_nor_what_was_begun_before() -> None:
+    lent = Lent()
+    waiting = Waiting(lent.pool.connect(lent.first))
+    lent.pool.renew()
+    lent.network.last.succeed()
+    assert isinstance(waiting.response, UpstreamConnection)
+    lent.serve(waiting.response)
+    assert is_closed(waiting.response)
+
+
+def test_but_goes_on_with_what_is_made_afterwards() -> None:
+    lent = Lent()
+    lent.idle()
+    lent.pool.renew()
+    (fresh,) = lent.idle()
+    assert lent.take() is fresh
+
+
 def test_what_does_not_close_in_time_is_cut() -> None:
     lent = Lent()
     (connection,) = lent.idle()

@@ -7,10 +7,11 @@ from typing import Any
 
 from twisted.internet.error import ConnectionLost
 
-from tests.upstream.conversation import HEAD, OK, Waiting
+from tests.upstream.conversation import HEAD, OK, Waiting, Wire
 from tests.upstream.network import World, upstream_config
-from twistedgate.config.model import UpstreamConfig
+from twistedgate.config.model import TargetConfig, UpstreamConfig
 from twistedgate.exchange import Exchange
+from twistedgate.net.tls import ClientTLS, client_settings
 from twistedgate.testing import exchange
 from twistedgate.upstream.target import Target
 from twistedgate.upstream.upstream import Upstream
@@ -82,6 +83,47 @@ def test_what_did_not_change_keeps_its_connections() -> None:
     house.reload(a=upstream_config(FIRST), b=upstream_config(FIRST))
     assert house["a"].pool.idle_count == 1
     assert house.upstreams.open_count == 1
+
+
+class Trusting(House):
+    """A process whose upstream speaks TLS, and trusts ``authority``."""
+
+    def __init__(self) -> None:
+        self.authority = b"first"
+        self.config = upstream_config(
+            targets=(TargetConfig("https", "192.0.2.1", 443),), health_path="/health", tls_verify=False
+        )
+        self.world = World()
+        self.upstreams = Upstreams(dataclasses.replace(self.world.surroundings, tls=self._tls_of))
+        self.reload(a=self.config)
+
+    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS:
+        return ClientTLS(target.host, client_settings(None, verify=False), self.authority)
+
+    def trust(self, authority: bytes) -> list[bytes]:
+        """Take the same configuration while the file has another content; return whom the checks trust."""
+        self.authority = authority
+        self.reload(a=self.config)
+        return [check.tls.authority for check in self.world.probe.asked if check.tls is not None]
+
+
+def test_what_did_not_change_asks_for_proof_anew_if_it_trusts_another() -> None:
+    house = Trusting()
+    upstream, pool = house["a"], house["a"].pool
+    target = upstream.targets.by_name["192.0.2.1:443"]
+    upstream.targets.failed(target, "reset", house.network.seconds())
+    lent = [pool.make_connection(target) for _ in range(2)]
+    for connection in lent:
+        connection.makeConnection(Wire())
+    pool.give_back(lent[0], house.network.seconds())
+    assert house.trust(b"first") == [b"first"]
+    assert pool.idle_count == 1
+    assert house.trust(b"second") == [b"first", b"second"]
+    assert (house["a"], house["a"].pool) == (upstream, pool)
+    pool.give_back(lent[1], house.network.seconds())
+    assert pool.idle_count == 0
+    assert upstream.targets.by_name["192.0.2.1:443"] is target
+    assert target.failed == 1
 
 
 def test_a_refused_configuration_changes_nothing() -> None:

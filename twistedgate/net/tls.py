@@ -9,6 +9,7 @@ what the name resolved to.  This module does not know when connections are made.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 from pathlib import Path
@@ -116,7 +117,7 @@ class UpstreamTLS:
     """The TLS of every https upstream of one configuration: one context for each way to verify."""
 
     def __init__(self) -> None:
-        self._shared: dict[tuple[str | None, bool], SSL.Context] = {}
+        self._shared: dict[tuple[str | None, bool], tuple[SSL.Context, bytes]] = {}
         self._creators: dict[tuple[str, str], ClientTLS] = {}
 
     def creator(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
@@ -129,10 +130,10 @@ class UpstreamTLS:
         key = upstream.name, target.host
         found = self._creators.get(key)
         if found is None:
-            found = self._creators[key] = ClientTLS(target.host, self._settings_of(upstream))
+            found = self._creators[key] = ClientTLS(target.host, *self._settings_of(upstream))
         return found
 
-    def _settings_of(self, upstream: UpstreamConfig) -> SSL.Context:
+    def _settings_of(self, upstream: UpstreamConfig) -> tuple[SSL.Context, bytes]:
         if not upstream.tls_verify and not any(name == upstream.name for name, _ in self._creators):
             _log.warn(
                 "The certificates of upstream {name} are not verified (tls_verify = no): "
@@ -142,16 +143,22 @@ class UpstreamTLS:
         key = upstream.tls_ca, upstream.tls_verify
         found = self._shared.get(key)
         if found is None:
-            found = self._shared[key] = client_settings(*key)
+            authority = _digest(upstream.tls_ca) if upstream.tls_ca and upstream.tls_verify else b""
+            found = self._shared[key] = client_settings(*key), authority
         return found
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class ClientTLS:
-    """Makes connections to ``host``, a name or an address, whose certificate must be its own."""
+    """Makes connections to ``host``, a name or an address, whose certificate must be its own.
 
-    def __init__(self, host: str, context: SSL.Context) -> None:
+    ``authority`` stands for the content of the file that says whom to trust, empty if there is none: what was
+    made under another one has not been asked for this proof.
+    """
+
+    def __init__(self, host: str, context: SSL.Context, authority: bytes = b"") -> None:
         self.host = host
+        self.authority = authority
         self._settings = context
         self._server_name = None if _is_address(host) else host.encode("ascii")
 
@@ -214,6 +221,10 @@ def _use_certificate(context: SSL.Context, certificate: str, key: str) -> None:
         context.check_privatekey()
     except (TypeError, ValueError, SSL.Error) as error:
         raise ValueError(f"the key in '{key}' does not belong to the certificate '{certificate}'") from error
+
+
+def _digest(path: str) -> bytes:
+    return hashlib.sha256(_read(path)).digest()
 
 
 def _read(path: str) -> bytes:

@@ -5,6 +5,7 @@ Rules
 - ``keepalive`` bounds the idle connections of all targets together; each is kept for ``keepalive_timeout``,
   or for less if the target says so.
 - A connection that cannot be made within ``connect_timeout``, TLS included, is a failure of that name.
+- When it changes whom to trust, what was made before is not lent again, whatever is under way on it.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class _Connecting(ClientFactory):
         self._connection: UpstreamConnection | None = None
         self._connector: Any = None
         self._timeout: Any = None
+        self.is_outdated = False
+        """Whether the pool was renewed since it began."""
         self.signal: Signal[UpstreamConnection] = Signal()
 
     def start(self) -> None:
@@ -72,6 +75,8 @@ class _Connecting(ClientFactory):
         self._pool.connecting.discard(self)
         connection = self._connection = self._pool.make_connection(self._target)
         connection.opened = self._opened
+        if self.is_outdated:
+            self._pool.lend_no_more(connection)
         return connection
 
     def _opened(self) -> None:
@@ -147,6 +152,7 @@ class Pool:
         self._terms = Terms(limits, config.response_timeout, config.read_timeout, now)
         self.connecting: set[_Connecting] = set()
         self._connections: set[UpstreamConnection] = set()
+        self._outdated: set[UpstreamConnection] = set()
         self._idle: dict[Target, list[UpstreamConnection]] = {}
         self._most_idle = config.keepalive
         self.idle_count = 0
@@ -183,7 +189,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """Keep an idle connection, or close one that is too many."""
-        if self.idle_count >= self._most_idle:
+        if self.idle_count >= self._most_idle or (self._outdated and connection in self._outdated):
             connection.close()
             return
         keep = self.config.keepalive_timeout
@@ -207,6 +213,7 @@ class Pool:
     def lost(self, connection: UpstreamConnection) -> None:
         """A connection is gone."""
         self._connections.discard(connection)
+        self._outdated.discard(connection)
         self.forget(connection)
         if not self._idle.get(connection.target, True):
             # addresses come and go
@@ -230,6 +237,20 @@ class Pool:
     def retire(self) -> None:
         """Close every idle connection, and keep none that comes back."""
         self._most_idle = 0
+        self._drop_all()
+
+    def renew(self) -> None:
+        """Close every idle connection, and keep none that comes back of those that there are now."""
+        self._drop_all()
+        self._outdated |= self._connections
+        for attempt in self.connecting:
+            attempt.is_outdated = True
+
+    def lend_no_more(self, connection: UpstreamConnection) -> None:
+        """Close a connection when it comes back."""
+        self._outdated.add(connection)
+
+    def _drop_all(self) -> None:
         for target in list(self._idle):
             self.drop(target)
 

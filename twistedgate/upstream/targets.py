@@ -92,6 +92,10 @@ class Targets:
             self._surroundings.witness.found(self._config.name, name)
             self._log(self._judge.add(name, target.config.weight, now))
         self._refresh(now)
+        self.renew_checks()
+
+    def renew_checks(self) -> None:
+        """Check every target as the configuration of now wants it, TLS included."""
         if self._config.health_path:
             self._probers.update(self._checks())
 

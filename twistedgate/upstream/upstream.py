@@ -46,6 +46,8 @@ class Upstream:
         )
         self.gate: Gate = Gate(config.max_requests) if previous is None else previous.gate
         self._now = surroundings.now
+        self._tls = surroundings.tls
+        self._trusted: set[bytes] = set()
         self._needs_key = config.balance == "consistent-hash"
         self._key_of = compile_key(config.hash_key)
         self._budget = RetryBudget(config.retry_budget)
@@ -57,7 +59,21 @@ class Upstream:
     def start(self) -> None:
         """Begin to look up, to check and to be picked from."""
         self.gate.limit = self.config.max_requests
+        self._trusted = self._authorities()
         self.targets.start(self.pool.drop)
+
+    def renew(self) -> None:
+        """Go on under a new configuration that says the same of it; whom it trusts may be others by now."""
+        trusted = self._authorities()
+        if trusted != self._trusted:
+            self._trusted = trusted
+            self.pool.renew()
+            self.targets.renew_checks()
+
+    def _authorities(self) -> set[bytes]:
+        """Return what stands for the content of the files that say whom to trust now."""
+        found = (self._tls(self.config, target) for target in self.config.targets)
+        return {tls.authority for tls in found if tls is not None}
 
     def retire(self, used_again: Callable[[Upstream], None]) -> None:
         """Begin nothing new; what is under way ends by itself.

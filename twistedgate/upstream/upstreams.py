@@ -41,7 +41,9 @@ class Upstreams:
         before, self.upstreams = self.upstreams, dict(prepared)
         # the new ones first: names that the old ones still watch are known to them at once
         for name, upstream in prepared.items():
-            if before.get(name) is not upstream:
+            if before.get(name) is upstream:
+                upstream.renew()
+            else:
                 upstream.start()
         for name, upstream in before.items():
             if prepared.get(name) is not upstream:
