@@ -69,7 +69,8 @@ def open_listening(config: ListenerConfig, reactor: Any = None) -> Opened:
     opened.socket.setblocking(False)
     try:
         opened.socket.listen(config.backlog)
-        prepare(opened.socket)
+        if not opened.is_unix:
+            prepare(opened.socket)
     except OSError as error:
         opened.close()
         raise CannotListenError(endpoint.interface, endpoint.port or endpoint.text, error) from None
@@ -77,10 +78,9 @@ def open_listening(config: ListenerConfig, reactor: Any = None) -> Opened:
 
 
 def prepare(listening: socket.socket) -> None:
-    """Set what every accepted socket inherits: no system calls for each connection."""
-    if listening.family in (socket.AF_INET, socket.AF_INET6):
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    """Set what every socket that a TCP port accepts inherits: no system calls for each connection."""
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
 def _open_port(scheme: str, interface: str, port: int) -> Opened:
