@@ -1,0 +1,76 @@
+"""How the daemon is, as systemd is told over its life: starting, ready, reloading, stopping, alive.
+
+READY comes once the first connection can be accepted, and again when every reload that began has ended,
+whatever became of it.  The watchdog is told as long as the reactor turns and ``is_well`` says so.  This
+module knows neither how a reload is made nor what wellness is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twistedgate.net.notify import Notifier
+
+_log = Logger()
+
+
+class Announcing:
+    """Says it by a ``Notifier``."""
+
+    def __init__(self, notifier: Notifier, reactor: Any, is_well: Callable[[], bool] = lambda: True) -> None:
+        self._notifier = notifier
+        self._is_well = is_well
+        self._is_ready = False
+        self._reloads = 0
+        self._pinging = LoopingCall(self._ping)
+        self._pinging.clock = reactor
+
+    def start(self, status: str) -> None:
+        """Say what is waited for, and begin to feed the watchdog."""
+        self._notifier.status(status)
+        interval = self._notifier.watchdog_interval
+        if interval is not None and not self._pinging.running:
+            self._pinging.start(interval).addErrback(self._fail)
+
+    def _ping(self) -> None:
+        if self._is_well():
+            self._notifier.watchdog()
+
+    def _fail(self, failure: Failure) -> None:
+        """Systemd will notice: whoever cannot tell whether all is well is not."""
+        _log.failure("the watchdog is not fed any more", failure)
+
+    def ready(self, status: str) -> None:
+        """Connections are accepted."""
+        self._is_ready = True
+        if self._reloads:
+            self._notifier.status(status)
+        else:
+            self._notifier.ready(status)
+
+    def reload_begins(self) -> None:
+        """A reload was asked for."""
+        self._reloads += 1
+        if self._is_ready:
+            self._notifier.reloading()
+
+    def reload_ended(self, status: str) -> None:
+        """It was done, refused or given up."""
+        self._reloads -= 1
+        if self._is_ready and not self._reloads:
+            self._notifier.ready(status)
+
+    def stopping(self, status: str) -> None:
+        """The end begins."""
+        self._is_ready = False
+        self._notifier.stopping(status)
+
+    def stop(self) -> None:
+        """Say nothing any more."""
+        if self._pinging.running:
+            self._pinging.stop()
