@@ -12,7 +12,7 @@ from tests.running import ADMIN, FRONT, WORD, Running, orders
 from tests.upstream.conversation import OK
 from twistedgate import __version__
 from twistedgate.net.signals import install_signals
-from twistedgate.view import View
+from twistedgate.view import LONGEST_TOLD, View
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -55,7 +55,7 @@ def test_is_not_before_they_are_found(make: Make) -> None:
     running = make(FRONT, orders("http://name.test"))
     assert View(running).unready_reasons() == [
         "the targets are being looked up",
-        "upstream orders has no target that may be picked",
+        "upstream orders has no target that may be picked: no address is known",
     ]
     running.names.answer("name.test", "192.0.2.1")
     assert View(running).unready_reasons() == []
@@ -65,7 +65,23 @@ def test_is_not_without_a_target_of_an_upstream_that_a_route_leads_to(make: Make
     unused = "[upstream:unused]\ntargets = http://192.0.2.9 weight=0\n"
     running = make(FRONT, orders(health_path="/health"), unused)
     running.probe.answer("192.0.2.1:80", 500)
-    assert View(running).unready_reasons() == ["upstream orders has no target that may be picked"]
+    assert View(running).unready_reasons() == [
+        "upstream orders has no target that may be picked: 192.0.2.1:80 is down (status 500)"
+    ]
+
+
+def test_says_what_is_wrong_with_a_few_targets_in_a_few_words(make: Make) -> None:
+    targets = ["http://192.0.2.9 weight=0", *(f"http://192.0.2.{number}" for number in range(1, 5))]
+    running = make(FRONT, orders(", ".join(targets), health_path="/health"))
+    for number, status in ((1, 500), (2, 502), (3, 503), (4, 504)):
+        running.probe.answer(f"192.0.2.{number}:80", status)
+    first = running.server.upstreams.upstreams["orders"].targets
+    first.failed(first.by_name["192.0.2.1:80"], "x" * 1000, 0.0)
+    (told,) = View(running).unready_reasons()
+    assert told.partition(": ")[2] == (
+        f"192.0.2.9:80 is drained, 192.0.2.1:80 is down ({'x' * LONGEST_TOLD}...), "
+        "192.0.2.2:80 is down (status 502), and 2 more"
+    )
 
 
 def test_says_that_it_drains(make: Make) -> None:

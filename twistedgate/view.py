@@ -14,6 +14,12 @@ from twistedgate.upstream.upstream import Upstream
 if TYPE_CHECKING:
     from twistedgate.service import GatewayService
 
+MOST_TOLD = 3
+"""Targets of an upstream that ``/ready`` speaks of; ``/status`` has all."""
+
+LONGEST_TOLD = 100
+"""Characters of what was wrong with one of them; ``/status`` has the rest."""
+
 
 class View:
     """Reads a ``GatewayService``, and changes nothing."""
@@ -33,7 +39,8 @@ class View:
         used = {route.upstream for route in service.configuration.routes.values() if route.upstream}
         for name, upstream in service.server.upstreams.upstreams.items():
             if name in used and not upstream.targets.available_count:
-                reasons.append(f"upstream {name} has no target that may be picked")
+                why = _why_none(upstream.targets.verdicts(time.monotonic()))
+                reasons.append(f"upstream {name} has no target that may be picked: {why}")
         return reasons
 
     def status(self) -> Mapping[str, object]:
@@ -69,6 +76,21 @@ class View:
             },
             "upstreams": {name: _upstream(upstream, now) for name, upstream in upstreams.items()},
         }
+
+
+def _why_none(verdicts: list[Verdict]) -> str:
+    """Return how the first few targets stand, and what was wrong with them."""
+    told = [_standing(verdict) for verdict in verdicts[:MOST_TOLD]]
+    if len(verdicts) > MOST_TOLD:
+        told.append(f"and {len(verdicts) - MOST_TOLD} more")
+    return ", ".join(told) or "no address is known"
+
+
+def _standing(verdict: Verdict) -> str:
+    error = verdict.last_error
+    if len(error) > LONGEST_TOLD:
+        error = f"{error[:LONGEST_TOLD]}..."
+    return f"{verdict.name} is {verdict.state.value}" + (f" ({error})" if error else "")
 
 
 def _upstream(upstream: Upstream, now: float) -> Mapping[str, object]:
