@@ -46,7 +46,8 @@ class Addresses:
                 sockets[name] = self.sockets[kept[name]]
                 continue
             try:
-                sockets[name] = fresh[name] = self._inherited.pop(name, None) or open_listening(config)
+                inherited = self._inherited.pop(name) if name in self._inherited else None
+                sockets[name] = fresh[name] = inherited or open_listening(config)
             except CannotListenError as error:
                 for opened in fresh.values():
                     opened.close()
