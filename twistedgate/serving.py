@@ -29,7 +29,7 @@ from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
 from twistedgate.http.hops import Forwarder
 from twistedgate.net.descriptors import count_descriptors, raise_descriptors
-from twistedgate.net.tls import ClientTLS, UpstreamTLS
+from twistedgate.net.tls import ClientTLS, Read, UpstreamTLS, read_file
 from twistedgate.observers.access_log import AccessLog
 from twistedgate.units import Units
 from twistedgate.upstream.targets import Surroundings
@@ -110,10 +110,11 @@ class Server:
 
     # a configuration takes effect
 
-    def prepare(self, configuration: Configuration) -> Prepared:
+    def prepare(self, configuration: Configuration, read: Read = read_file) -> Prepared:
         """Make everything that a configuration wants, aside; what it raises leaves nothing behind.
 
-        Raises ``CannotListen`` for an address that cannot be had, and whatever a policy's constructor raises.
+        ``read`` gives the content of the files that it names for TLS.  Raises ``CannotListen`` for an address
+        that cannot be had, and whatever a policy's constructor raises.
         """
         upstreams = self.upstreams.prepare(configuration.upstreams)
         try:
@@ -124,9 +125,9 @@ class Server:
                 upstreams,
                 gateway,
                 Forwarder(self._name, wanted.trusted_proxies),
-                _make_tls(configuration),
+                _make_tls(configuration, read),
                 self._prepare_access_log(configuration),
-                self.listeners.prepare(_proxies(configuration)),
+                self.listeners.prepare(_proxies(configuration), read),
             )
         except BaseException:
             self._forget_gates()
@@ -232,12 +233,12 @@ def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
     return AccessLog(gateway.access_log, gateway.access_log_format, gateway.redact_query, reactor)
 
 
-def _make_tls(configuration: Configuration) -> UpstreamTLS:
+def _make_tls(configuration: Configuration, read: Read) -> UpstreamTLS:
     """Return the TLS of all upstreams, made anew: their authority may be another one in the same file.
 
     Raises ``ValueError`` if that cannot be used.
     """
-    tls = UpstreamTLS()
+    tls = UpstreamTLS(read)
     for upstream in configuration.upstreams.values():
         for target in upstream.targets:
             tls.creator(upstream, target)

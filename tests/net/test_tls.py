@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority, Pair
-from twistedgate.config.model import TargetConfig, UpstreamConfig
+from twistedgate.config.model import Endpoint, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.net.tls import HTTP_1_1, ClientTLS, ServerTLS, TLSRefused, UpstreamTLS, client_settings
 
 
@@ -306,6 +306,27 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, authority: Authorit
         ServerTLS(pair.certificate, str(empty))
     with pytest.raises(ValueError, match=r"empty\.pem' holds no certificate"):
         client_settings(str(empty), True)
+    with pytest.raises(ValueError, match="cannot be read"):
+        client_settings(str(tmp_path / "missing.pem"), True)
+
+
+def test_the_content_of_files_may_come_from_elsewhere(authority: Authority, pair: Pair) -> None:
+    contents = {"pair.pem": pair.certificate, "pair.key": pair.key, "ca.pem": authority.path}
+
+    def read(path: str) -> bytes:
+        return Path(contents[path]).read_bytes()
+
+    where = Endpoint("tcp:8443", "tcp", 8443)
+    listener = ListenerConfig("a", endpoint=where, tls_certificate="pair.pem", tls_key="pair.key")
+    serving = ServerTLS.of(listener, read)
+    config = upstream(tls_ca="ca.pem")
+    creator = UpstreamTLS(read).creator(config, config.targets[0])
+    assert serving is not None
+    assert creator is not None
+    server, client = serving.serverConnectionForTLS(None), creator.clientConnectionForTLS(None)
+    server.set_accept_state()
+    client.set_connect_state()
+    shake(server, client)
 
 
 class Speaker(Protocol):

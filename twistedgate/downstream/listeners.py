@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from twistedgate.config.model import ListenerConfig
 from twistedgate.net.opened import Opened
-from twistedgate.net.tls import ServerTLS
+from twistedgate.net.tls import Read, ServerTLS, read_file
 
 _log = Logger()
 
@@ -108,14 +108,17 @@ class Listeners:
         """Where each listener is, by its name."""
         return {bound.config.name: self._addresses[bound] for bound in self.bound}
 
-    def prepare(self, configs: Mapping[str, ListenerConfig]) -> Prepared:
-        """Bind what is new, accepting nothing yet; raises ``CannotListen`` and leaves nothing behind."""
+    def prepare(self, configs: Mapping[str, ListenerConfig], read: Read = read_file) -> Prepared:
+        """Bind what is new, accepting nothing yet; raises ``CannotListen`` and leaves nothing behind.
+
+        ``read`` gives the content of the files that hold certificates and keys.
+        """
         kept = self._kept(configs)
         prepared: Prepared = []
         fresh: list[Bound] = []
         try:
             for config in configs.values():
-                tls = ServerTLS.of(config)
+                tls = ServerTLS.of(config, read)
                 bound = kept.get(config.name)
                 if bound is None:
                     bound = self._make(config)

@@ -4,7 +4,8 @@ TLS 1.2 and 1.3 with forward secrecy and authenticated ciphers only, ALPN ``http
 no renegotiation, no early data.  A context is built once for a configuration and shared by its connections;
 a new certificate means a new object, which serves new connections while the old ones go on.  An upstream's
 certificate is verified against its chain and against the host that the configuration names, never against
-what the name resolved to.  This module does not know when connections are made.
+what the name resolved to.  Files are read by the function that is given, which may have their content.
+This module does not know when connections are made.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,18 @@ _VERDICTS = {
 }
 """OpenSSL's verdicts on a chain (x509_vfy.h) that an operator meets, in words."""
 
+Read = Callable[[str], bytes]
+"""Gives the content of a file by its path; raises ``ValueError`` if it has none to give."""
+
 _log = Logger()
+
+
+def read_file(path: str) -> bytes:
+    """Return what the file holds now."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"the file '{path}' cannot be read ({os.strerror(error.errno or 0)})") from None
 
 
 class TLSRefused(SSL.Error):
@@ -68,21 +81,21 @@ class TLSRefused(SSL.Error):
 class ServerTLS:
     """The TLS side of a listener; raises ``ValueError`` if its certificate or key cannot be used."""
 
-    def __init__(self, certificate: str, key: str) -> None:
+    def __init__(self, certificate: str, key: str, read: Read = read_file) -> None:
         context = _settings(SSL.TLS_SERVER_METHOD)
         context.set_options(SSL.OP_CIPHER_SERVER_PREFERENCE)
         context.set_alpn_select_callback(_select_protocol)
         # Tickets resume sessions with nothing kept here; a cache is memory for clients to fill.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        _use_certificate(context, certificate, key)
+        _use_certificate(context, (certificate, read(certificate)), (key, read(key)))
         self._settings = context
 
     @classmethod
-    def of(cls, listener: ListenerConfig) -> ServerTLS | None:
+    def of(cls, listener: ListenerConfig, read: Read = read_file) -> ServerTLS | None:
         """Return the TLS of a listener, ``None`` if it speaks plain text."""
         if listener.tls_certificate is None or listener.tls_key is None:
             return None
-        return cls(listener.tls_certificate, listener.tls_key)
+        return cls(listener.tls_certificate, listener.tls_key, read)
 
     def serverConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Return the connection that ``tlsProtocol`` drives."""
@@ -116,7 +129,8 @@ class ServerTLSFactory(TLSMemoryBIOFactory):
 class UpstreamTLS:
     """The TLS of every https upstream of one configuration: one context for each way to verify."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read = read_file) -> None:
+        self._read = read
         self._shared: dict[tuple[str | None, bool], tuple[SSL.Context, bytes]] = {}
         self._creators: dict[tuple[str, str], ClientTLS] = {}
 
@@ -143,8 +157,9 @@ class UpstreamTLS:
         key = upstream.tls_ca, upstream.tls_verify
         found = self._shared.get(key)
         if found is None:
-            authority = _digest(upstream.tls_ca) if upstream.tls_ca and upstream.tls_verify else b""
-            found = self._shared[key] = client_settings(*key), authority
+            trusted = upstream.tls_ca if upstream.tls_verify else None
+            authority = hashlib.sha256(self._read(trusted)).digest() if trusted else b""
+            found = self._shared[key] = client_settings(*key, self._read), authority
         return found
 
 
@@ -179,7 +194,7 @@ class _ExpectingConnection(SSL.Connection):
         self.expected_host = host
 
 
-def client_settings(tls_ca: str | None, verify: bool) -> SSL.Context:
+def client_settings(tls_ca: str | None, verify: bool, read: Read = read_file) -> SSL.Context:
     """Return a context that trusts ``tls_ca``, the system if that is ``None``; raises ``ValueError``."""
     context = _settings(SSL.TLS_CLIENT_METHOD)
     context.set_alpn_protos([HTTP_1_1])
@@ -190,9 +205,13 @@ def client_settings(tls_ca: str | None, verify: bool) -> SSL.Context:
     if tls_ca is None:
         context.set_default_verify_paths()
         return context
+    text = read(tls_ca)
+    store = context.get_cert_store()
+    assert store is not None
     try:
-        context.load_verify_locations(tls_ca)
-    except SSL.Error:
+        for certificate in x509.load_pem_x509_certificates(text):
+            store.add_cert(X509.from_cryptography(certificate))
+    except (ValueError, SSL.Error):
         raise ValueError(f"the file '{tls_ca}' holds no certificate that can be trusted") from None
     return context
 
@@ -207,31 +226,21 @@ def _settings(method: int) -> SSL.Context:
     return context
 
 
-def _use_certificate(context: SSL.Context, certificate: str, key: str) -> None:
-    chain_text, key_text = _read(certificate), _read(key)
+def _use_certificate(context: SSL.Context, certificate: tuple[str, bytes], key: tuple[str, bytes]) -> None:
     try:
-        leaf, *chain = x509.load_pem_x509_certificates(chain_text)
+        leaf, *chain = x509.load_pem_x509_certificates(certificate[1])
         context.use_certificate(leaf)
         for issuer in chain:
             context.add_extra_chain_cert(issuer)
     except (ValueError, SSL.Error) as error:
-        raise ValueError(f"the file '{certificate}' holds no certificate that can be used") from error
+        raise ValueError(f"the file '{certificate[0]}' holds no certificate that can be used") from error
     try:
-        context.use_privatekey(load_pem_private_key(key_text, None))  # type: ignore[arg-type]
+        context.use_privatekey(load_pem_private_key(key[1], None))  # type: ignore[arg-type]
         context.check_privatekey()
     except (TypeError, ValueError, SSL.Error) as error:
-        raise ValueError(f"the key in '{key}' does not belong to the certificate '{certificate}'") from error
-
-
-def _digest(path: str) -> bytes:
-    return hashlib.sha256(_read(path)).digest()
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ValueError(f"the file '{path}' cannot be read ({os.strerror(error.errno or 0)})") from None
+        raise ValueError(
+            f"the key in '{key[0]}' does not belong to the certificate '{certificate[0]}'"
+        ) from error
 
 
 def _select_protocol(connection: SSL.Connection, offered: list[bytes]) -> bytes:
