@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.end_to_end.harness.daemon import environment
@@ -115,12 +115,18 @@ def twisted_server() -> Iterator[int]:
         yield _port_said(process, r"port (\d+)")
 
 
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, all of them different."""
+    with ExitStack() as open_sockets:
+        made = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in made:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in made]
+
+
 def free_port() -> int:
     """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 def accepts(port: int) -> bool:
