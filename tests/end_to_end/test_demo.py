@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.harness.daemon import environment
+from tests.end_to_end.harness.client import Client, request
+from tests.end_to_end.harness.daemon import environment, in_flight
 from tests.end_to_end.harness.servers import free_ports
-from tests.end_to_end.harness.waiting import PATIENCE
+from tests.end_to_end.harness.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TO_TRY = re.compile(r"^    (curl .+)$", re.MULTILINE)
@@ -101,6 +102,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 
 def test_every_line_that_it_prints_works_and_ctrl_c_is_one_clean_stop(demo: Demo, tmp_path: Path) -> None:
+    gateway, operator, *_ = demo.ports
     orders, echo, docs, status = (run(line) for line in TO_TRY.findall(demo.said))
     assert orders.startswith("HTTP/1.1 200 ")
     assert '"path": "/orders/7"' in orders
@@ -108,11 +110,24 @@ def test_every_line_that_it_prints_works_and_ctrl_c_is_one_clean_stop(demo: Demo
     assert '"body": "hello"' in echo
     assert docs.startswith("HTTP/1.1 308 ")
     assert set(json.loads(status)["upstreams"]) == {"orders"}
-    demo.press(CTRL_C)
+    with Client(gateway) as client:
+        client.send(request("POST", "/echo", "Content-Length: 5"))
+        until(lambda: in_flight(said_by(operator)), "a request is under way")
+        demo.press(CTRL_C)
+        demo.wait_until_said("draining 1 connections")
+        client.send(b"hello")
+        assert b'"body": "hello"' in client.answer().body
     assert demo.end() == 0
     assert demo.said.count("shutting down: not ready any more") == 1
     assert "stopping at once" not in demo.said
     assert list(tmp_path.iterdir()) == []
+
+
+def said_by(operator: int) -> object:
+    """Return what the gateway says of itself."""
+    with Client(operator) as client:
+        answer = client.get("/status", f"Host: 127.0.0.1:{operator}", "Connection: close")
+    return json.loads(answer.body)
 
 
 def run(line: str) -> str:
