@@ -169,9 +169,10 @@ class Scoreboard:
         retired, gone = self.counters(RETIRED), self.counters(number)
         for place, end in self._written(start, start + COLUMNS * _WORD):
             cells = slice((place - start) // _WORD, (end - start) // _WORD)
-            if any(gone[cells]):
-                retired[cells] = _words(_sum([retired[cells].tobytes(), gone[cells].tobytes()]))
-                gone[cells] = _words(bytes(end - place))
+            counted, nothing = gone[cells].tobytes(), bytes(end - place)
+            if counted != nothing:
+                retired[cells] = _words(_sum([retired[cells].tobytes(), counted]))
+                gone[cells] = _words(nothing)
         with suppress(OSError):
             # the pages are given back, where the system takes them; they are zeros either way
             self._memory.madvise(mmap.MADV_REMOVE, start, COLUMNS * _WORD)
@@ -222,10 +223,10 @@ class Scoreboard:
     def clear(self, column: int, length: int) -> None:
         """Empty counters in all rows; nobody may count there now."""
         size = length * _WORD
-        nothing = _words(bytes(size))
+        nothing = bytes(size)
         for number in self._rows_in_use():
-            if any(os.pread(self.fd, size, _HEAD + (number * COLUMNS + column) * _WORD)):
-                self.counters(number)[column : column + length] = nothing
+            if os.pread(self.fd, size, _HEAD + (number * COLUMNS + column) * _WORD) != nothing:
+                self.counters(number)[column : column + length] = _words(nothing)
 
     def cells(self, gauge: int) -> memoryview:
         """Return one gauge of every row."""
