@@ -16,6 +16,14 @@ from tests.end_to_end.harness.recorder import Recorder, Script
 from tests.end_to_end.harness.visit import Visit
 from tests.end_to_end.harness.waiting import happens
 
+HASH_KEYS = {
+    "ip": "ip",
+    "path": "path",
+    "header": "header:X-User",
+    "cookie": "cookie:user",
+    "query": "query:user",
+}
+
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[list[Recorder]]:
@@ -39,12 +47,13 @@ def balancing(tmp_path_factory: pytest.TempPathFactory, three: list[Recorder]) -
         f"http://127.0.0.1:{port} weight={weight}" for port, weight in zip(ports, (3, 2, 0), strict=True)
     )
     text = ini(
+        "[gateway]\naccess_log = -\ntrusted_proxies = 127.0.0.1\n",
         upstream("turns", *ports),
         section("upstream:weights", targets=weights),
         upstream("least", *ports, balance="least-connections"),
         upstream("random", *ports, balance="random-two"),
-        upstream("hash", *ports, balance="consistent-hash", hash_key="header:X-User"),
-        *(route(name, f"/{name}/*") for name in ("turns", "weights", "least", "random", "hash")),
+        *(upstream(kind, *ports, balance="consistent-hash", hash_key=key) for kind, key in HASH_KEYS.items()),
+        *(route(name, f"/{name}/*") for name in ("turns", "weights", "least", "random", *HASH_KEYS)),
     )
     with Daemon(tmp_path_factory.mktemp("balancing"), text) as daemon:
         yield daemon
@@ -96,7 +105,31 @@ def test_two_at_random_reach_everybody(balancing: Daemon) -> None:
     assert set(ask(balancing, "/random/x", 60)) == {0, 1, 2}
 
 
-def test_one_key_always_meets_the_same_target(balancing: Daemon) -> None:
-    by_user = {user: set(ask(balancing, "/hash/x", 3, f"X-User: {user}")) for user in range(30)}
-    assert all(len(targets) == 1 for targets in by_user.values())
-    assert {target for targets in by_user.values() for target in targets} == {0, 1, 2}
+@pytest.mark.parametrize("kind", list(HASH_KEYS))
+def test_one_key_always_meets_the_same_target_whatever_else_is_asked(balancing: Daemon, kind: str) -> None:
+    by_key = {key: {_answer_to(balancing, kind, key, other) for other in range(6)} for key in range(30)}
+    assert all(len(targets) == 1 for targets in by_key.values())
+    assert {target for targets in by_key.values() for target in targets} == {0, 1, 2}
+
+
+def _answer_to(daemon: Daemon, kind: str, key: int, other: int) -> int:
+    """Return who answers a request that has ``key`` where that kind looks, and ``other`` everywhere else."""
+    said = dict.fromkeys(HASH_KEYS, other) | {kind: key}
+    (target,) = ask(
+        daemon,
+        f"/{kind}/{said['path']}?x=1&user={said['query']}",
+        1,
+        f"X-Forwarded-For: 192.0.2.{said['ip']}",
+        f"X-User: {said['header']}",
+        f"Cookie: session=x; user={said['cookie']}",
+    )
+    return target
+
+
+def test_without_the_key_the_clients_address_serves(balancing: Daemon) -> None:
+    for kind in ("header", "cookie", "query"):
+        by_client = [
+            set(ask(balancing, f"/{kind}/x", 3, f"X-Forwarded-For: 192.0.2.{number}")) for number in range(30)
+        ]
+        assert all(len(targets) == 1 for targets in by_client)
+        assert set.union(*by_client) == {0, 1, 2}
