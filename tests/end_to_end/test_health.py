@@ -87,6 +87,32 @@ def test_a_target_that_fails_its_checks_gets_nothing_until_it_passes_them(
     assert answered_by(daemon) == {b"one", b"two"}
 
 
+def returned(begin: Begin, two: list[Patient], slow_start: str) -> Daemon:
+    """Return a gateway whose first target was down, and is back."""
+    options = {**CHECKED, "slow_start": slow_start}
+    daemon = begin(upstream("main", two[0].port, two[1].port, **options), route("main", "*"))
+    wait_until(daemon, "main", two[1].port, "up")
+    for status, state in ((503, "down"), (204, "up")):
+        two[0].status = status
+        wait_until(daemon, "main", two[0].port, state)
+    return daemon
+
+
+def test_a_target_that_returns_begins_with_a_tenth_of_its_weight(begin: Begin, two: list[Patient]) -> None:
+    """Over a week, so that the time a test takes adds nothing that could be seen."""
+    daemon = returned(begin, two, "7d")
+    assert [target(daemon, "main", patient.port)["weight"] for patient in two] == [0.1, 1]
+    with daemon.connect() as client:
+        answered = [client.get("/x").body for _ in range(40)]
+    assert 0 < answered.count(b"one") < 8
+
+
+def test_and_grows_into_all_of_it(begin: Begin, two: list[Patient]) -> None:
+    daemon = returned(begin, two, "200ms")
+    until(lambda: target(daemon, "main", two[0].port)["weight"] == 1, "it has all of its weight")
+    until(lambda: answered_by(daemon, 4) == {b"one", b"two"}, "it has its share again")
+
+
 def test_a_check_asks_as_it_is_told(begin: Begin, two: list[Patient]) -> None:
     patient = two[0]
     patient.status = 418
