@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
+import pytest
+
+from tests.end_to_end.conftest import Start, reload
 from tests.end_to_end.harness.client import Client, get, request
+from tests.end_to_end.harness.configuration import route, section
 from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.recorder import Recorder
+from tests.end_to_end.harness.servers import free_port
 from tests.end_to_end.harness.visit import Visit
-from tests.end_to_end.harness.waiting import happens
+from tests.end_to_end.harness.waiting import happens, until
 
 
 def test_serves_many_requests_on_one_connection(client: Client) -> None:
@@ -152,3 +163,59 @@ def test_nagle_holds_no_answer_back(client: Client, recorder: Recorder) -> None:
 
     recorder.on("/pieces", in_pieces)
     assert [client.get("/pieces").body for _ in range(50)] == [b"abcdef"] * 50
+
+
+# backlog: connections that the system makes before the gateway accepts them
+
+
+@contextmanager
+def stopped(daemon: Daemon) -> Iterator[None]:
+    """Let the daemon do nothing for a while: what connects meanwhile waits in the queue."""
+    daemon.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, daemon.pid, os.WSTOPPED | os.WNOWAIT)
+    try:
+        yield
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
+Address = str | tuple[str, int]
+
+
+def assert_room_for(count: int, family: socket.AddressFamily, address: Address) -> None:
+    """Connect a few times more than that, and see how often it is done."""
+    with ExitStack() as open_sockets:
+        tried = [open_sockets.enter_context(socket.socket(family)) for _ in range(count + 5)]
+        for one in tried:
+            one.setblocking(False)
+            # made at once, under way, or (a unix socket) refused for now
+            one.connect_ex(address)
+        until(lambda: sum(map(is_made, tried)) >= count, "the queue is full")
+        assert sum(map(is_made, tried)) == count
+
+
+def is_made(one: socket.socket) -> bool:
+    """Whether a socket is connected."""
+    try:
+        one.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_no_more_connections_wait_than_the_backlog_says(kind: str, start: Start, tmp_path: Path) -> None:
+    """The system takes one more than that; and a reload may change it."""
+    path, port = str(tmp_path / "public.sock"), free_port()
+    places: dict[str, tuple[str, socket.AddressFamily, Address]] = {
+        "tcp": (f"tcp:{port}:interface=127.0.0.1", socket.AF_INET, ("127.0.0.1", port)),
+        "unix": (f"unix:{path}", socket.AF_UNIX, path),
+    }
+    endpoint, family, address = places[kind]
+    word = route("word", "*", respond='200 "x"')
+    daemon = start(section("listener:public", endpoint=endpoint, backlog=3), word)
+    for backlog in (3, 6):
+        reload(daemon, section("listener:public", endpoint=endpoint, backlog=backlog), word)
+        with stopped(daemon):
+            assert_room_for(backlog + 1, family, address)
+        daemon.wait_until_empty()
