@@ -12,12 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Start
-from tests.end_to_end.harness.answers import Reader
-from tests.end_to_end.harness.client import Client, get, request
+from tests.end_to_end.harness.client import Client, ask_over, get, request
 from tests.end_to_end.harness.configuration import GATEWAY, everything_to, ini, route, section, upstream
 from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.recorder import Recorder
-from tests.end_to_end.harness.waiting import PATIENCE
 
 
 def test_fields_keep_their_order_and_their_case(client: Client, recorder: Recorder) -> None:
@@ -170,15 +168,6 @@ def test_names_with_underscores_do_not_go_on(client: Client, recorder: Recorder)
     assert client.answer().status == 200
     visit = recorder.visit("/underscore")
     assert (visit.values("my_name"), visit.value("My-Name")) == ([], "2")
-
-
-def ask_over(family: socket.AddressFamily, address: str | tuple[str, int], path: str) -> int:
-    """Send a GET over a socket of any family and return the status of its answer."""
-    with socket.socket(family) as wire:
-        wire.settimeout(PATIENCE)
-        wire.connect(address)
-        wire.sendall(get(path))
-        return Reader(lambda: wire.recv(65536)).answer().status
 
 
 def test_clients_come_by_ipv6_and_by_unix_socket(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import Start
-from tests.end_to_end.harness.client import Client, get
-from tests.end_to_end.harness.configuration import everything_to
+from tests.end_to_end.harness.client import Client, ask_over, get
+from tests.end_to_end.harness.configuration import everything_to, section
 from tests.end_to_end.harness.recorder import Recorder
-from tests.end_to_end.harness.servers import accepts
+from tests.end_to_end.harness.servers import accepts, free_port
 from tests.end_to_end.harness.visit import Visit
 from tests.end_to_end.harness.waiting import happens, until
 from tests.end_to_end.test_upgrade import SWITCH, handshake
@@ -161,6 +163,26 @@ def test_a_tunnel_is_not_begun_any_more(start: Start, own_recorder: Recorder) ->
         assert answer.value("Retry-After")
     assert daemon.wait() == 0
     assert own_recorder.visits_to("/ws") == []
+
+
+def test_one_that_was_killed_starts_again_at_the_same_addresses(
+    start: Start, tmp_path: Path, own_recorder: Recorder
+) -> None:
+    """Nobody has closed its connections, nor taken the file of its unix socket away."""
+    path = tmp_path / "public.sock"
+    sections = (
+        everything_to(own_recorder.port),
+        section("listener:public", endpoint=f"tcp:{free_port()}:interface=127.0.0.1"),
+        section("listener:local", endpoint=f"unix:{path}"),
+    )
+    for way in ("killed", "killed", "stopped"):
+        daemon = start(*sections)
+        with daemon.connect() as client:
+            assert client.get("/x").status == 200
+            assert ask_over(socket.AF_UNIX, str(path), "/x") == 200
+            daemon.signal(signal.SIGKILL if way == "killed" else signal.SIGTERM)
+            assert daemon.wait() == (-signal.SIGKILL if way == "killed" else 0)
+            assert path.exists() == (way == "killed")
 
 
 def test_a_half_sent_head_does_not_hold_the_end_up(start: Start, own_recorder: Recorder) -> None:

@@ -33,6 +33,15 @@ def get(path: str, *fields: str) -> bytes:
     return request("GET", path, *fields)
 
 
+def ask_over(family: socket.AddressFamily, address: str | tuple[str, int], path: str) -> int:
+    """Send a GET over a socket of any family and return the status of its answer."""
+    with socket.socket(family) as wire:
+        wire.settimeout(PATIENCE)
+        wire.connect(address)
+        wire.sendall(get(path))
+        return Reader(lambda: wire.recv(65536)).answer().status
+
+
 class Client:
     """One connection to a port of the loopback interface."""
 
