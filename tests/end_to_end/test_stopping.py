@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Start
+from tests.end_to_end.harness.answers import Answer
 from tests.end_to_end.harness.client import Client, ask_over, get
 from tests.end_to_end.harness.configuration import everything_to, section
+from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts, free_port
 from tests.end_to_end.harness.visit import Visit
@@ -31,6 +33,33 @@ class Held:
         visit.answer(200, b"in peace")
 
 
+def begin_to_stop(daemon: Daemon) -> None:
+    """Ask for the end, and return when nobody new is let in."""
+    daemon.signal(signal.SIGTERM)
+    until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+
+
+def stopped_within(daemon: Daemon, wire: bytes) -> Answer:
+    """Begin to stop in the middle of a request, and return its answer once the daemon has ended."""
+    with daemon.connect() as client:
+        assert client.get("/x").status == 200
+        client.send(wire[:10])
+        daemon.admin("/live")  # what was sent before has been read
+        begin_to_stop(daemon)
+        client.send(wire[10:])
+        answer = client.answer()
+    assert daemon.wait() == 0
+    return answer
+
+
+@pytest.fixture
+def held(own_recorder: Recorder) -> Held:
+    """What ``/held`` of the upstream waits for."""
+    held = Held()
+    own_recorder.on("/held", held)
+    return held
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_daemon_ends_with_zero(start: Start, own_recorder: Recorder, number: signal.Signals) -> None:
     daemon = start(everything_to(own_recorder.port))
@@ -41,15 +70,14 @@ def test_an_idle_daemon_ends_with_zero(start: Start, own_recorder: Recorder, num
     assert daemon.wait() == 0
 
 
-def test_an_exchange_under_way_ends_before_the_daemon_does(start: Start, own_recorder: Recorder) -> None:
-    held = Held()
-    own_recorder.on("/held", held)
+def test_an_exchange_under_way_ends_before_the_daemon_does(
+    start: Start, own_recorder: Recorder, held: Held
+) -> None:
     daemon = start(everything_to(own_recorder.port))
     with daemon.connect() as client:
         client.send(get("/held"))
         own_recorder.visit("/held")
-        daemon.signal(signal.SIGTERM)
-        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        begin_to_stop(daemon)
         held.go_on.set()
         answer = client.answer()
         assert (answer.body, answer.closes) == (b"in peace", True)
@@ -94,8 +122,7 @@ def test_a_second_signal_ends_at_once(start: Start, own_recorder: Recorder) -> N
     with daemon.connect() as client:
         client.send(get("/for-ever"))
         own_recorder.visit("/for-ever")
-        daemon.signal(signal.SIGTERM)
-        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        begin_to_stop(daemon)
         daemon.signal(signal.SIGTERM)
         assert b" 200 " not in client.rest()
     assert daemon.wait() in (0, 1)
@@ -112,22 +139,20 @@ def test_a_tunnel_may_end_by_itself(start: Start, own_recorder: Recorder) -> Non
     with daemon.connect() as client:
         client.send(handshake("/ws"))
         assert client.answer().status == 101
-        daemon.signal(signal.SIGTERM)
-        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        begin_to_stop(daemon)
         client.send(b"still here")
         assert client.rest() == b"still here"
     assert daemon.wait() == 0
 
 
-def test_requests_that_wait_behind_the_last_one_are_not_begun(start: Start, own_recorder: Recorder) -> None:
-    held = Held()
-    own_recorder.on("/held", held)
+def test_requests_that_wait_behind_the_last_one_are_not_begun(
+    start: Start, own_recorder: Recorder, held: Held
+) -> None:
     daemon = start(everything_to(own_recorder.port))
     with daemon.connect() as client:
         client.send(get("/held") + get("/behind"))
         own_recorder.visit("/held")
-        daemon.signal(signal.SIGTERM)
-        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
+        begin_to_stop(daemon)
         held.go_on.set()
         assert client.answer().closes
         assert client.ends()
@@ -136,32 +161,14 @@ def test_requests_that_wait_behind_the_last_one_are_not_begun(start: Start, own_
 
 
 def test_a_request_that_had_begun_is_still_answered(start: Start, own_recorder: Recorder) -> None:
-    daemon = start(everything_to(own_recorder.port))
-    with daemon.connect() as client:
-        assert client.get("/x").status == 200
-        client.send(get("/begun")[:10])
-        daemon.admin("/live")  # what was sent before has been read
-        daemon.signal(signal.SIGTERM)
-        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
-        client.send(get("/begun")[10:])
-        answer = client.answer()
-        assert (answer.status, answer.closes) == (200, True)
-    assert daemon.wait() == 0
+    answer = stopped_within(start(everything_to(own_recorder.port)), get("/begun"))
+    assert (answer.status, answer.closes) == (200, True)
 
 
 def test_a_tunnel_is_not_begun_any_more(start: Start, own_recorder: Recorder) -> None:
-    daemon = start(everything_to(own_recorder.port))
-    with daemon.connect() as client:
-        assert client.get("/x").status == 200
-        client.send(handshake("/ws")[:10])
-        daemon.admin("/live")  # what was sent before has been read
-        daemon.signal(signal.SIGTERM)
-        until(lambda: not accepts(daemon.port), "the daemon accepts no more")
-        client.send(handshake("/ws")[10:])
-        answer = client.answer()
-        assert (answer.status, json.loads(answer.body)["reason"]) == (503, "draining")
-        assert answer.value("Retry-After")
-    assert daemon.wait() == 0
+    answer = stopped_within(start(everything_to(own_recorder.port)), handshake("/ws"))
+    assert (answer.status, json.loads(answer.body)["reason"]) == (503, "draining")
+    assert answer.value("Retry-After")
     assert own_recorder.visits_to("/ws") == []
 
 

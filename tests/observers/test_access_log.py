@@ -40,6 +40,20 @@ def clock() -> ThreadedClock:
     return ThreadedClock()
 
 
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A pipe that nobody reads yet."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def piped(pipe: Path, clock: ThreadedClock) -> AccessLog:
+    """A log that is written there."""
+    return AccessLog(str(pipe), "json", (), clock)
+
+
 def sentences(events: Sequence[LogEvent]) -> list[str]:
     return [formatEvent(event) for event in events]
 
@@ -82,34 +96,28 @@ async def test_what_comes_after_the_stop_is_not_written(
 
 
 def test_a_line_waits_for_others_at_most_fifty_milliseconds(
-    tmp_path: Path, make_exchange: MakeExchange, clock: ThreadedClock
+    pipe: Path, piped: AccessLog, make_exchange: MakeExchange, clock: ThreadedClock
 ) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    log = AccessLog(str(path), "json", (), clock)
-    log.write(make_exchange())
-    log.write(make_exchange())
+    piped.write(make_exchange())
+    piped.write(make_exchange())
     assert [call.getTime() for call in clock.getDelayedCalls()] == [0.05]
     clock.advance(0.05)
-    with path.open("rb") as reader:
+    with pipe.open("rb") as reader:
         assert len(reader.read1(10_000).splitlines()) == 2
         assert not clock.getDelayedCalls()
-        finish(log, clock)
+        finish(piped, clock)
 
 
 def test_a_full_batch_does_not_wait(
-    tmp_path: Path, make_exchange: MakeExchange, clock: ThreadedClock
+    pipe: Path, piped: AccessLog, make_exchange: MakeExchange, clock: ThreadedClock
 ) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    log = AccessLog(str(path), "json", (), clock)
     exchange = make_exchange(path="/" + "x" * 8000)
     for _ in range(access_log.HELD_BYTES // 8000):
-        log.write(exchange)
+        piped.write(exchange)
     assert not clock.getDelayedCalls()
-    with path.open("rb") as reader:
+    with pipe.open("rb") as reader:
         assert reader.readline().endswith(b"\n")
-    finish(log, clock)
+    finish(piped, clock)
 
 
 def test_reopens_for_a_rotated_file(
@@ -180,60 +188,51 @@ def test_the_end_of_trouble_is_told_a_minute_later_at_the_earliest(
 
 
 def test_a_reader_that_is_too_slow_costs_lines_and_never_a_wait(
-    tmp_path: Path, make_exchange: MakeExchange, clock: ThreadedClock
+    pipe: Path, piped: AccessLog, make_exchange: MakeExchange, clock: ThreadedClock
 ) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    log = AccessLog(str(path), "json", (), clock)
     exchange = make_exchange(path="/" + "x" * 8000)
     too_many = 2 * access_log.OUTSTANDING_BYTES // 8000
     with capturedLogs() as events:
         for _ in range(too_many):
-            log.write(exchange)
+            piped.write(exchange)
         clock.advance(access_log.HELD_SECONDS)
         assert len(events) == 1
         clock.advance(access_log.TELLING_SECONDS)
-    dropped = log.dropped
+    dropped = piped.dropped
     assert 0 < dropped < too_many
     first, second = sentences(events)
     assert "is written too slowly" in first
-    assert second == f"The access log {path} is written too slowly; {dropped} lines were dropped so far."
-    stopped = log.stop()
-    with path.open("rb") as reader:
+    assert second == f"The access log {pipe} is written too slowly; {dropped} lines were dropped so far."
+    stopped = piped.stop()
+    with pipe.open("rb") as reader:
         assert len(reader.readlines()) == too_many - dropped
     while not stopped.called:
         clock.run_call_from_thread()
 
 
 def test_a_pipe_that_nobody_reads_holds_up_a_stop_for_two_seconds_only(
-    tmp_path: Path, make_exchange: MakeExchange, clock: ThreadedClock
+    pipe: Path, piped: AccessLog, make_exchange: MakeExchange, clock: ThreadedClock
 ) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    log = AccessLog(str(path), "json", (), clock)
-    log.write(make_exchange())
-    stopped = log.stop()
+    piped.write(make_exchange())
+    stopped = piped.stop()
     with capturedLogs() as events:
         clock.advance(access_log.STOP_SECONDS)
     assert stopped.called
     assert "takes nothing" in sentences(events)[0]
     assert not clock.getDelayedCalls()
-    with path.open("rb") as reader:
+    with pipe.open("rb") as reader:
         assert len(reader.readlines()) == 1
     clock.run_call_from_thread()
 
 
 def test_a_pipe_whose_reader_left_stops_nothing(
-    tmp_path: Path, make_exchange: MakeExchange, clock: ThreadedClock
+    pipe: Path, piped: AccessLog, make_exchange: MakeExchange, clock: ThreadedClock
 ) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    log = AccessLog(str(path), "combined", (), clock)
-    log.reopen()
-    with path.open("rb"):
+    piped.reopen()
+    with pipe.open("rb"):
         pass
     with capturedLogs() as events:
-        log.write(make_exchange())
-        finish(log, clock)
-    assert log.dropped == 1
+        piped.write(make_exchange())
+        finish(piped, clock)
+    assert piped.dropped == 1
     assert "Broken pipe" in sentences(events)[0]
