@@ -19,6 +19,7 @@ from twistedgate.routing.routes import rule_of
 from twistedgate.routing.table import RouteTable
 from twistedgate.runtime import Runtime, UpstreamPort
 from twistedgate.units import Units
+from twistedgate.upstream.counting import Counting, OwnCounts
 
 Now = Callable[[], float]
 
@@ -26,20 +27,22 @@ Now = Callable[[], float]
 class Gates:
     """The gates of the routes, by name: what is under way outlives a reload."""
 
-    def __init__(self) -> None:
+    def __init__(self, counting: Counting | None = None) -> None:
+        """``counting`` makes the gates; each process counts for itself without it."""
+        self._counting = OwnCounts() if counting is None else counting
         self._gates: dict[str, Gate] = {}
 
     def prepare(self, route: RouteConfig) -> Gate:
         """Return the route's gate; its limit is changed by ``commit`` only."""
         gate = self._gates.get(route.name)
         if gate is None:
-            gate = self._gates[route.name] = Gate(route.max_requests)
+            gate = self._gates[route.name] = self._counting.gate(f"route:{route.name}", route.max_requests)
         return gate
 
     def under_way(self, name: str) -> int:
         """Return how many exchanges of a route are under way."""
         gate = self._gates.get(name)
-        return 0 if gate is None else gate.under_way
+        return 0 if gate is None else gate.total
 
     def commit(self, configuration: Configuration) -> None:
         """Take the limits of a new configuration, and forget the routes that are gone."""

@@ -97,7 +97,7 @@ def _upstream(upstream: Upstream, now: float) -> Mapping[str, object]:
     return {
         "balance": upstream.config.balance,
         "requests": upstream.requests,
-        "in_flight": upstream.gate.under_way,
+        "in_flight": upstream.gate.total,
         "connections": upstream.pool.open_count,
         "idle_connections": upstream.pool.idle_count,
         "available": upstream.targets.available_count,

@@ -21,7 +21,7 @@ def test_counts_what_is_under_way_up_to_the_limit(limit: int | None, steps: list
         elif inside:
             gate.leave()
             inside -= 1
-        assert gate.under_way == inside
+        assert (gate.under_way, gate.total) == (inside, inside)
 
 
 def test_nobody_leaves_who_did_not_enter() -> None:

@@ -37,6 +37,14 @@ def test_begins_with_nothing_under_way_and_its_configured_weight() -> None:
     assert repr(target) == "<Target 192.0.2.1:80 in_flight=0 weight=3>"
 
 
+def test_counts_what_is_taken_until_it_is_given_back() -> None:
+    target = Target(TargetConfig("http", "a.example", 80), "192.0.2.1")
+    target.take()
+    target.take()
+    target.give_back()
+    assert (target.in_flight, target.requests) == (1, 2)
+
+
 def test_two_targets_of_one_name_are_two() -> None:
     config = TargetConfig("http", "a.example", 80)
     assert Target(config, "192.0.2.1") != Target(config, "192.0.2.1")

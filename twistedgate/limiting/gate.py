@@ -19,6 +19,11 @@ class Gate:
         self.limit = limit
         self.under_way = 0
 
+    @property
+    def total(self) -> int:
+        """What is under way wherever the limit holds: here, unless several processes share it."""
+        return self.under_way
+
     def enter(self) -> bool:
         """Count one more; ``False``, and nothing is counted, if that would pass the limit."""
         if self.limit is not None and self.under_way >= self.limit:

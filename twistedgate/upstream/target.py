@@ -36,7 +36,7 @@ class Target:
         text = host if config.port == default_port else f"{host}:{config.port}"
         self.authority = text.encode("ascii")
         self.weight: float = config.weight
-        self.in_flight = 0
+        self._count_anew()
         self.requests = 0
         self.failed = 0
         self.consecutive_failures = 0
@@ -44,6 +44,19 @@ class Target:
         """Whether the next request is the trial after an ejection."""
         self.trial: Exchange | None = None
         """The exchange that is the trial, while it is under way."""
+
+    def _count_anew(self) -> None:
+        """Begin with nothing in flight."""
+        self.in_flight = 0
+
+    def take(self) -> None:
+        """Count a request that goes there."""
+        self.in_flight += 1
+        self.requests += 1
+
+    def give_back(self) -> None:
+        """Count a request less in flight."""
+        self.in_flight -= 1
 
     def __repr__(self) -> str:
         return f"<Target {self.name} in_flight={self.in_flight} weight={self.weight}>"

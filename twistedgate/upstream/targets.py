@@ -18,6 +18,7 @@ from twistedgate.balancing.health import Change, HealthRules, Judge, State, Verd
 from twistedgate.config.model import TargetConfig, UpstreamConfig
 from twistedgate.exchange import Exchange
 from twistedgate.net.tls import ClientTLS
+from twistedgate.upstream.counting import Counting, OwnCounts
 from twistedgate.upstream.prober import HealthCheck, Probers, Probing
 from twistedgate.upstream.resolver import Resolver, Watch
 from twistedgate.upstream.target import Target
@@ -37,6 +38,7 @@ class Surroundings:
     probing: Probing
     tls: Callable[[UpstreamConfig, TargetConfig], ClientTLS | None]
     witness: Witness = field(default_factory=NoWitness)
+    counting: Counting = field(default_factory=OwnCounts)
 
 
 class Targets:
@@ -79,7 +81,7 @@ class Targets:
         wanted: dict[str, Target] = {}
         for configured in self._config.targets:
             for address in self._addresses.get(configured, ()):
-                target = Target(configured, address)
+                target = self._surroundings.counting.target(self._config.name, configured, address)
                 if target.name not in wanted:
                     wanted[target.name] = self._known(target)
         now = self._surroundings.now()
@@ -194,8 +196,7 @@ class Targets:
             target = self._balancer.pick(key, ())
         if target is None:
             return None
-        target.in_flight += 1
-        target.requests += 1
+        target.take()
         if target.is_on_trial and not self._is_stopped:
             target.is_on_trial = False
             target.trial = exchange

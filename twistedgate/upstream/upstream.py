@@ -44,7 +44,11 @@ class Upstream:
             surroundings.now,
             lambda target: surroundings.tls(config, target.config),
         )
-        self.gate: Gate = Gate(config.max_requests) if previous is None else previous.gate
+        self.gate: Gate = (
+            surroundings.counting.gate(f"upstream:{config.name}", config.max_requests)
+            if previous is None
+            else previous.gate
+        )
         self._now = surroundings.now
         self._tls = surroundings.tls
         self._trusted: set[bytes] = set()
@@ -117,7 +121,7 @@ class Upstream:
     def release(self, target: TargetPort, exchange: Exchange) -> None:
         """Count one request less in flight to ``target``, and judge a body that was relayed."""
         target = cast(Target, target)
-        target.in_flight -= 1
+        target.give_back()
         is_trial = target.trial is exchange
         if exchange.reason in _BROKEN_BODIES:
             self.targets.failed(target, exchange.reason, self._now())
