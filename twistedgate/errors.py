@@ -38,6 +38,9 @@ TITLES = {
     "response-timeout": "The upstream did not answer in time.",
     "read-timeout": "The upstream stopped in the middle of its answer.",
     "no-target": "No target of the upstream is available.",
+    # the operator's
+    "cross-site": "A web page may have sent this request.",
+    "command-refused": "The command was not carried out.",
     # the gateway's
     "too-many": "Too many requests are under way.",
     "draining": "The gateway is shutting down.",

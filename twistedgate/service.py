@@ -13,24 +13,25 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
-from twistedgate.config.errors import ConfigurationErrors
+from twistedgate.admin.view import Outcome
 from twistedgate.config.model import Configuration, ListenerConfig
 from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.net.signals import install_signals
+from twistedgate.operations import Operations
+from twistedgate.reloading import Reloading, names_of
 from twistedgate.serving import Prepared as PreparedServing
 from twistedgate.serving import Server, TLSOf
 from twistedgate.units import Units
@@ -43,8 +44,6 @@ from twistedgate.upstream.targets import Surroundings
 from twistedgate.view import View
 
 _log = Logger()
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,13 @@ class GatewayService(Service):
         self._units = units
         self._resolver = self._make_resolver()
         self._opening = Settling(self._resolver)
-        self._reloading = Settling(self._resolver)
+        self._reloading = Reloading(
+            path,
+            Settling(self._resolver),
+            lambda: self._units.load(path),
+            lambda: self.configuration,
+            self._use,
+        )
         self.server = Server(reactor, configuration, units, self._make_surroundings)
         self.operators = Listeners(reactor, self._make_admin_listener)
         self._first: Prepared | None = None
@@ -85,7 +90,7 @@ class GatewayService(Service):
         return AdminListener(config, self._make_site)
 
     def _make_site(self, config: ListenerConfig) -> AdminSite:
-        return admin_factory(View(self), config, self.configuration.gateway)
+        return admin_factory(View(self), Operations(self), config, self.configuration.gateway)
 
     # start
 
@@ -120,7 +125,7 @@ class GatewayService(Service):
     def _begin(self) -> None:
         """Accept the operator at once, and clients as soon as it makes no sense to wait for names."""
         self.operators.resume_accepting()
-        self._opening.wait(_names(self.configuration), self._accept)
+        self._opening.wait(names_of(self.configuration), self._accept)
 
     def _accept(self) -> None:
         self.server.listeners.resume_accepting()
@@ -145,45 +150,17 @@ class GatewayService(Service):
         self.server.commit(prepared.serving)
         self.operators.commit(prepared.operators)
 
-    def reload(self) -> None:
+    def _use(self, configuration: Configuration) -> None:
+        """Prepare a configuration whose names are settled and swap it in, in one turn."""
+        self._commit(self._prepare(configuration))
+        self._begin()
+
+    def reload(self) -> Deferred[Outcome]:
         """Read the configuration again; whatever is wrong with it, the present one stays in use."""
         if self.is_draining:
             _log.warn("a reload is ignored: the gateway is shutting down")
-            return
-        if self._reloading.names:
-            _log.info("the reload that waits for names is given up: there is another")
-            self._reloading.stop()
-        configuration = self._unless_refused(lambda: self._units.load(self.path))
-        if configuration is None:
-            return
-        self._reloading.wait(_names(configuration), lambda: self._take(configuration))
-        if names := self._reloading.names:
-            _log.info("the reload waits until it is known where {names} is", names=", ".join(names))
-
-    def _take(self, configuration: Configuration) -> None:
-        """Prepare a configuration whose names are settled and swap it in, in one turn."""
-        prepared = self._unless_refused(lambda: self._prepare(configuration))
-        if prepared is None:
-            return
-        self._commit(prepared)
-        self._begin()
-        _log.info("reloaded {path}", path=self.path)
-
-    def _unless_refused(self, make: Callable[[], Made]) -> Made | None:
-        """Return what a reload makes; says what is wrong with it, and returns ``None``."""
-        try:
-            return make()
-        except ConfigurationErrors as errors:
-            for error in errors.errors:
-                _log.error("reload refused: {error}", error=error)
-            count = len(errors.errors)
-            what = "1 error" if count == 1 else f"{count} errors"
-            _log.error("the configuration stays as it was: {what}", what=what)
-        except CannotListen as error:
-            _log.error("reload refused: {error}; the configuration stays as it was", error=error)
-        except Exception:  # noqa: BLE001 -- a third party's policy may raise anything where it is made
-            _log.failure("reload refused: what it asks for cannot be made; the configuration stays as it was")
-        return None
+            return succeed(Outcome(errors=("the gateway is shutting down",)))
+        return self._reloading.ask()
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""
@@ -211,9 +188,7 @@ class GatewayService(Service):
 
     def _stop_waiting(self) -> None:
         """What waits for names comes too late."""
-        if self._reloading.names:
-            _log.warn("the reload that waits for names is given up: the gateway is shutting down")
-        self._reloading.stop()
+        self._reloading.stop("the gateway is shutting down")
         self._opening.stop()
 
     def _stop_reactor(self) -> None:
@@ -232,8 +207,3 @@ class GatewayService(Service):
 def _operators(configuration: Configuration) -> dict[str, ListenerConfig]:
     """Return the listeners that operators use."""
     return {name: config for name, config in configuration.listeners.items() if config.serve == "admin"}
-
-
-def _names(configuration: Configuration) -> set[str]:
-    """Return the hosts of all targets."""
-    return {target.host for upstream in configuration.upstreams.values() for target in upstream.targets}

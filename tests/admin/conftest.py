@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from twistedgate.admin.site import AdminSite, admin_factory
+from twistedgate.admin.view import Outcome
 from twistedgate.config.model import Endpoint, GatewayConfig, ListenerConfig
 from twistedgate.config.values import Secret
 
@@ -34,6 +36,25 @@ class StaticView:
 
     def status(self) -> Mapping[str, object]:
         return self.document
+
+
+class Orders:
+    """What the gateway was asked to do; each is done when the test says what became of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.under_way: Deferred[Outcome] = Deferred()
+
+    def _ask(self, *words: str) -> Deferred[Outcome]:
+        self.asked.append(words)
+        self.under_way = Deferred()
+        return self.under_way
+
+    def reload(self) -> Deferred[Outcome]:
+        return self._ask("reload")
+
+    def upgrade(self) -> Deferred[Outcome]:
+        return self._ask("upgrade")
 
 
 class Answer:
@@ -73,12 +94,22 @@ class Conversation:
         more = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         return Answer(self.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode()))
 
+    def begin(self, path: str, *fields: str, method: str = "POST") -> None:
+        """Send a request that need not be answered at once."""
+        more = "".join(f"{field}\r\n" for field in fields)
+        self.channel.dataReceived(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode())
+
+    def answered(self) -> Answer:
+        """Return the answer that has come by now."""
+        return Answer(self.send(b""))
+
     def close(self) -> None:
         """Close the connection."""
         self.channel.connectionLost(Failure(ConnectionDone()))
 
 
 MakeSite = Callable[..., AdminSite]
+Converse = Callable[..., Conversation]
 
 
 @pytest.fixture
@@ -92,14 +123,19 @@ def view() -> StaticView:
 
 
 @pytest.fixture
-def make_site(view: StaticView, clock: Clock) -> MakeSite:
+def operations() -> Orders:
+    return Orders()
+
+
+@pytest.fixture
+def make_site(view: StaticView, operations: Orders, clock: Clock) -> MakeSite:
     """Make a site with a token or without."""
 
     def make(token: str = "", **options: Any) -> AdminSite:
         endpoint = Endpoint("tcp:9000:interface=127.0.0.1", "tcp", 9000, "127.0.0.1")
         listener = ListenerConfig("operator", endpoint=endpoint, serve="admin", **options)
         gateway = GatewayConfig(admin_token=Secret(token))
-        return admin_factory(view, listener, gateway, clock)
+        return admin_factory(view, operations, listener, gateway, clock)
 
     return make
 

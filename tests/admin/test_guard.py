@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from twistedgate.admin.guard import Guard, is_own_host
+from twistedgate.admin.guard import OF_BROWSERS, Guard, check_origin, is_own_host
 from twistedgate.errors import Refusal
 
 OPEN = Guard("")
@@ -106,3 +106,39 @@ def test_anything_else_does_not(credentials: list[bytes], reason: str) -> None:
 
 def test_without_a_token_credentials_are_not_looked_at() -> None:
     OPEN.check([b"localhost"], "127.0.0.1", [b"Bearer whatever"])
+
+
+def has_none(name: bytes) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    "kinds", [[], [b"application/json"], [b"Application/JSON; charset=utf-8"], [b"application/json ;x"]]
+)
+def test_a_command_is_json_or_nothing(kinds: list[bytes]) -> None:
+    check_origin(has_none, kinds)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        [b"application/x-www-form-urlencoded"],
+        [b"multipart/form-data; boundary=x"],
+        [b"text/plain"],
+        [b"text/plain; x=application/json"],
+        [b"application/json-seq"],
+        [b""],
+        [b"application/json", b"text/plain"],
+    ],
+)
+def test_what_a_form_can_send_is_no_command(kinds: list[bytes]) -> None:
+    with pytest.raises(Refusal) as raised:
+        check_origin(has_none, kinds)
+    assert (raised.value.status, raised.value.reason) == (403, "cross-site")
+
+
+@pytest.mark.parametrize("field", OF_BROWSERS)
+def test_what_a_browser_sends_is_no_command(field: bytes) -> None:
+    with pytest.raises(Refusal) as raised:
+        check_origin(lambda name: name == field, [b"application/json"])
+    assert raised.value.reason == "cross-site"

@@ -94,3 +94,12 @@ def test_only_reading_is_allowed(method: str, converse: Converse) -> None:
     answer = converse().ask("/status", method)
     assert (answer.status, answer.document["reason"]) == (405, "method-not-allowed")
     assert answer.headers["allow"] == "get, head"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("field", ["Origin: https://evil.example", "Origin: null", "Sec-Fetch-Site: none"])
+def test_nothing_but_reading_for_a_web_page(method: str, field: str, converse: Converse) -> None:
+    name, _, value = field.partition(": ")
+    answer = converse().ask("/status", method, **{name: value})
+    assert (answer.status, answer.document["reason"]) == (403, "cross-site")
+    assert converse().ask("/status", **{name: value}).status == 200

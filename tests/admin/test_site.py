@@ -16,6 +16,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from tests.admin.conftest import Orders
 from tests.certificates import Authority
 from tests.conftest import LoggedFailures
 from twistedgate.admin.site import LONGEST_BODY, MOST_CONNECTIONS, MOST_HEADERS, AdminSite, admin_factory
@@ -186,7 +187,8 @@ async def fetch(reactor: Any, endpoint: IStreamClientEndpoint, host: str) -> tup
 
 def real_site(view: Any, reactor: Any) -> AdminSite:
     endpoint = Endpoint("tcp:0:interface=127.0.0.1", "tcp", 0, "127.0.0.1")
-    return admin_factory(view, ListenerConfig("operator", endpoint=endpoint), GatewayConfig(), reactor)
+    listener = ListenerConfig("operator", endpoint=endpoint)
+    return admin_factory(view, Orders(), listener, GatewayConfig(), reactor)
 
 
 async def test_answers_over_a_real_socket(view: Any, reactor: Any) -> None:

@@ -3,7 +3,9 @@
 A page of some other site, open in the operator's browser, can send requests to this machine's addresses under
 its own name (DNS rebinding); so the ``Host`` must name this machine: a loopback name or address, or the
 address that the connection came to.  A unix socket is out of a browser's reach.  The token is compared in
-constant time.  This module does not know what a request asks for.
+constant time.  A request that may change something must not be one that a web page can have sent without
+being asked first (cross-site request forgery): a browser tells of every such request where it came from, and
+a form cannot send JSON.  This module does not know what a request asks for.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from twistedgate.errors import BadMessage, Refusal
 from twistedgate.http.target import parse_host
 
 CHALLENGE = (b"WWW-Authenticate", b'Bearer realm="twistedgate admin"')
+
+OF_BROWSERS = (b"origin", b"sec-fetch-site")
+"""Fields that browsers send with what a page asks for, and pages cannot leave out."""
 
 
 class Guard:
@@ -42,6 +47,17 @@ class Guard:
         is_right = hmac.compare_digest(_digest(token.strip()), self._digest)
         if len(credentials) != 1 or scheme.lower() != b"bearer" or not is_right:
             raise Refusal(401, "bad-credentials", fields=(CHALLENGE,))
+
+
+def check_origin(has_field: Callable[[bytes], bool], kinds: Sequence[bytes]) -> None:
+    """Raise ``Refusal`` if a web page may have sent a request that is more than reading.
+
+    ``has_field`` tells whether the request has a field of that name, ``kinds`` are the values of
+    ``Content-Type``: none, or JSON, which no page may send elsewhere unasked.
+    """
+    is_json = all(kind.partition(b";")[0].strip().lower() == b"application/json" for kind in kinds)
+    if not is_json or any(has_field(name) for name in OF_BROWSERS):
+        raise Refusal(403, "cross-site")
 
 
 def is_own_host(host: bytes, local: str) -> bool:

@@ -1,20 +1,20 @@
-"""The operator's resources: ``/live``, ``/ready``, ``/status``; JSON, for GET and HEAD.
+"""The operator's resources: ``/live``, ``/ready``, ``/status`` for GET and HEAD, and commands for POST.
 
 A path is compared as it was sent: there is one spelling of each.  This module does not know who may ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import orjson
 from twisted.web.resource import Resource
 from twisted.web.server import Request
 
-from twistedgate.admin.view import AdminView
-from twistedgate.errors import TITLES, Refusal
-from twistedgate.http.status import PHRASES
+from twistedgate.admin import commands
+from twistedgate.admin.answers import answer, refuse
+from twistedgate.admin.commands import Commands, perform
+from twistedgate.admin.view import AdminOperations, AdminView
+from twistedgate.errors import Refusal
 
 METHODS = (b"GET", b"HEAD")
 
@@ -26,25 +26,30 @@ class OperatorResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, view: AdminView) -> None:
+    def __init__(self, view: AdminView, operations: AdminOperations) -> None:
         super().__init__()
         self._view = view
+        self._commands = Commands(operations)
         self._pages: dict[bytes, Page] = {
             b"/live": self._live,
             b"/ready": self._ready,
             b"/status": self._status,
         }
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> bytes | int:
         """Answer a request."""
         page = self._pages.get(request.path)
-        if page is None:
+        if page is not None:
+            if request.method not in METHODS:
+                return _refuse_method(request, METHODS)
+            status, document = page()
+            return answer(request, status, document)
+        command = self._commands.find(request.path)
+        if command is None:
             return refuse(request, Refusal(404, "no-route"))
-        if request.method not in METHODS:
-            allow = (b"Allow", b", ".join(METHODS))
-            return refuse(request, Refusal(405, "method-not-allowed", fields=(allow,)))
-        status, document = page()
-        return answer(request, status, document)
+        if request.method not in commands.METHODS:
+            return _refuse_method(request, commands.METHODS)
+        return perform(request, command)
 
     def _live(self) -> tuple[int, Mapping[str, object]]:
         return 200, {"live": True}
@@ -72,27 +77,6 @@ class RefusedResource(Resource):
         return refuse(request, self._refusal)
 
 
-def refuse(request: Request, refusal: Refusal) -> bytes:
-    """Answer with a problem document (RFC 9457)."""
-    for name, value in refusal.fields:
-        request.setHeader(name, value)
-    document = {
-        "type": "about:blank",
-        "title": TITLES[refusal.reason],
-        "status": refusal.status,
-        "reason": refusal.reason,
-    }
-    return answer(request, refusal.status, document, b"application/problem+json")
-
-
-def answer(
-    request: Request, status: int, document: Mapping[str, Any], kind: bytes = b"application/json"
-) -> bytes:
-    """Set the head of an answer and return its body, which is empty for HEAD."""
-    body = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    request.setResponseCode(status, PHRASES.get(status, b""))
-    request.setHeader(b"Content-Type", kind)
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    request.setHeader(b"Cache-Control", b"no-store")
-    request.setHeader(b"X-Content-Type-Options", b"nosniff")
-    return b"" if request.method == b"HEAD" else body
+def _refuse_method(request: Request, allowed: Sequence[bytes]) -> bytes:
+    allow = (b"Allow", b", ".join(allowed))
+    return refuse(request, Refusal(405, "method-not-allowed", fields=(allow,)))

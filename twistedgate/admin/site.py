@@ -18,9 +18,11 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
-from twistedgate.admin.guard import Guard
-from twistedgate.admin.resources import OperatorResource, RefusedResource, refuse
-from twistedgate.admin.view import AdminView
+from twistedgate.admin.answers import refuse
+from twistedgate.admin.guard import Guard, check_origin
+from twistedgate.admin.resources import METHODS as READING
+from twistedgate.admin.resources import OperatorResource, RefusedResource
+from twistedgate.admin.view import AdminOperations, AdminView
 from twistedgate.config.model import GatewayConfig, ListenerConfig
 from twistedgate.errors import Refusal
 
@@ -36,10 +38,14 @@ _log = Logger()
 
 
 def admin_factory(
-    view: AdminView, listener: ListenerConfig, gateway: GatewayConfig, reactor: IReactorTime | None = None
+    view: AdminView,
+    operations: AdminOperations,
+    listener: ListenerConfig,
+    gateway: GatewayConfig,
+    reactor: IReactorTime | None = None,
 ) -> AdminSite:
     """Return what serves the operator's resources on ``listener``, by the global clock if none is given."""
-    return AdminSite(OperatorResource(view), Guard(gateway.admin_token), listener, reactor)
+    return AdminSite(OperatorResource(view, operations), Guard(gateway.admin_token), listener, reactor)
 
 
 class AdminRequest(Request):
@@ -160,6 +166,8 @@ class AdminSite(Site):
                 getattr(request.getHost(), "host", None),
                 headers.getRawHeaders(b"authorization", []),
             )
+            if request.method not in READING:
+                check_origin(headers.hasHeader, headers.getRawHeaders(b"content-type", []))
         except Refusal as refusal:
             return RefusedResource(refusal)
         found: IResource = super().getResourceFor(request)

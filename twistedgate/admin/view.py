@@ -1,9 +1,14 @@
-"""What the operator's resources read: a port that the running gateway implements."""
+"""What the operator's resources read and do: ports that the running gateway implements."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
+
+from twisted.internet.defer import Deferred
+
+from twistedgate.config.difference import Change
 
 
 class AdminView(Protocol):
@@ -22,3 +27,30 @@ class AdminView(Protocol):
         ``version``, ``started`` (ISO 8601), ``routes``, ``upstreams`` (each with its targets: state, since
         when, in flight, counts, last error), ``listeners``, ``connections``, ``access_log_dropped``.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a command: it is done, or it is not for each of ``errors``.
+
+    ``said`` is one line for a person; ``changes`` are those of a reload.  Nothing in it is a secret.
+    """
+
+    said: str = ""
+    changes: tuple[Change, ...] = ()
+    errors: tuple[str, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was carried out, whole."""
+        return not self.errors
+
+
+class AdminOperations(Protocol):
+    """What an operator may have the gateway do.  None of them raises what it can say in an ``Outcome``."""
+
+    def reload(self) -> Deferred[Outcome]:
+        """Read the configuration again, and tell once it is in use, or once it is refused."""
+
+    def upgrade(self) -> Deferred[Outcome]:
+        """Let newly installed code take over, and tell once it serves, or once it is refused."""

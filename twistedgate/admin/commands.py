@@ -1,0 +1,72 @@
+"""What an operator can have done, by POST: ``/reload`` and ``/upgrade``.
+
+An answer comes when the command is done: 200 with what was done, 409 with every reason why it was not.  A
+path is compared as it was sent.  This module does not know who may ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET, Request
+
+from twistedgate.admin.answers import answer, refuse
+from twistedgate.admin.view import AdminOperations, Outcome
+from twistedgate.errors import Refusal
+
+METHODS = (b"POST",)
+
+Command = Callable[[], Deferred[Outcome]]
+
+_log = Logger()
+
+
+class Commands:
+    """Finds commands by their path."""
+
+    def __init__(self, operations: AdminOperations) -> None:
+        self._plain: Mapping[bytes, Command] = {
+            b"/reload": operations.reload,
+            b"/upgrade": operations.upgrade,
+        }
+
+    def find(self, path: bytes) -> Command | None:
+        """Return what a path asks for, ``None`` if there is no such command."""
+        return self._plain.get(path)
+
+
+def perform(request: Request, command: Command) -> int:
+    """Do what the command says, and answer once it is done; whoever left by then is not answered."""
+    gone: list[Failure] = []
+    request.notifyFinish().addErrback(gone.append)
+
+    def send(body: bytes) -> None:
+        request.write(body)
+        request.finish()
+
+    def told(outcome: Outcome) -> None:
+        if not gone:
+            send(_answer(request, outcome))
+
+    def failed(failure: Failure) -> None:
+        _log.failure("the command {path} failed", failure, path=request.path)
+        if not gone:
+            send(refuse(request, Refusal(500, "internal")))
+
+    maybeDeferred(command).addCallbacks(told, failed).addErrback(
+        lambda failure: _log.failure("the command {path} was not answered", failure, path=request.path)
+    )
+    return NOT_DONE_YET
+
+
+def _answer(request: Request, outcome: Outcome) -> bytes:
+    if not outcome.is_done:
+        return refuse(request, Refusal(409, "command-refused"), {"errors": outcome.errors})
+    changes = [
+        {"kind": change.kind, "section": change.section, "options": change.options}
+        for change in outcome.changes
+    ]
+    return answer(request, 200, {"done": True, "said": outcome.said, "changes": changes})
