@@ -197,4 +197,4 @@ def test_a_worker_of_an_earlier_program_is_minded_like_any_other(scene: Scene) -
     scene.until(is_over)
     child.returncode = 0
     assert scene.crew.endings == ["killed by SIGTERM"]
-    assert repr(member) == f"<worker 4 pid={child.pid} row=5 over>"
+    assert repr(member) == f"<worker 5 pid={child.pid} row=5 over>"

@@ -97,6 +97,7 @@ def test_a_gauge_is_set_counted_and_summed(board: Scoreboard) -> None:
     assert (one.get(CONNECTIONS), other.get(CONNECTIONS)) == (5, 2)
     assert board.gauge_total(CONNECTIONS) == 7
     assert board.cells(CONNECTIONS)[:5].tolist() == [0, 0, 5, 2, 0]
+    assert board.gauge(CONNECTIONS, other.number) == 2
     assert board.gauge_total(CONNECTIONS + 1) == 0
 
 
@@ -234,3 +235,11 @@ def test_where_so_much_cannot_be_mapped_it_says_so_and_leaves_nothing_open() -> 
     )
     assert "cannot be mapped" in ran.stdout
     assert ran.stdout.endswith("True\n")
+
+
+def test_a_row_may_be_asked_for_by_its_number() -> None:
+    board = Scoreboard.create()
+    assert [board.take_row(5), board.take_row(), board.reach] == [5, 2, 6]
+    with pytest.raises(NoRow, match="row 5 is in use"):
+        board.take_row(5)
+    board.close()

@@ -26,7 +26,7 @@ SCOREBOARD = 4
 """The descriptor of the scoreboard."""
 
 
-class Crew(Protocol):
+class Minder(Protocol):
     """Whoever minds the workers."""
 
     def heard(self, member: Member, message: Message) -> None:
@@ -39,15 +39,15 @@ class Crew(Protocol):
 class Member:
     """One worker."""
 
-    def __init__(self, slot: int, row: int, crew: Crew) -> None:
-        """``slot`` numbers the worker for people, ``row`` is its own on the scoreboard."""
+    def __init__(self, slot: int, row: int, minder: Minder) -> None:
+        """``slot`` is one of those that the roster keeps, ``row`` its own of the scoreboard."""
         self.slot = slot
         self.row = row
         self.pid = 0
         self.is_ready = False
         self.is_draining = False
         self.channel = Channel(self._received, self._lost)
-        self._crew = crew
+        self._minder = minder
         self._process: Any = None
         self._answers: dict[int, Deferred[list[str]]] = {}
         self._how = ""
@@ -66,7 +66,12 @@ class Member:
             if self.is_ready
             else "starting"
         )
-        return f"<worker {self.slot} pid={self.pid} row={self.row} {state}>"
+        return f"<worker {self.number} pid={self.pid} row={self.row} {state}>"
+
+    @property
+    def number(self) -> int:
+        """As people count."""
+        return self.slot + 1
 
     # how it comes to be
 
@@ -137,7 +142,7 @@ class Member:
         if message.kind == "prepared":
             self._answer(message.fields["revision"], message.fields["errors"])
         else:
-            self._crew.heard(self, message)
+            self._minder.heard(self, message)
 
     def _lost(self) -> None:
         self._is_silent = True
@@ -173,7 +178,7 @@ class Member:
         self.is_over = True
         for revision in list(self._answers):
             self._answer(revision, [])
-        self._crew.ended(self, self._how)
+        self._minder.ended(self, self._how)
 
 
 class _Watch(ProcessProtocol):

@@ -140,12 +140,15 @@ class Scoreboard:
         """How many rows, from the first, may be in use."""
         return self._head[_REACH]
 
-    def take_row(self) -> int:
-        """Make the first free row somebody's; raises ``NoRow``."""
+    def take_row(self, number: int | None = None) -> int:
+        """Make a row somebody's: that one, or else the first that is free.  Raises ``NoRow``."""
         used = self._head[_USED : _USED + ROWS].tolist()
         if 0 not in used:
             raise NoRow(f"all of {ROWS} rows are in use")
-        number = used.index(0)
+        if number is None:
+            number = used.index(0)
+        elif used[number]:
+            raise NoRow(f"row {number} is in use")
         # first: who counts there must be seen by everybody who sums
         self._head[_REACH] = max(self.reach, number + 1)
         self._head[_USED + number] = 1
@@ -231,6 +234,10 @@ class Scoreboard:
     def cells(self, gauge: int) -> memoryview:
         """Return one gauge of every row."""
         return self.gauges[gauge * ROWS : (gauge + 1) * ROWS]
+
+    def gauge(self, gauge: int, row: int) -> int:
+        """Return one gauge of one row."""
+        return self.gauges[gauge * ROWS + row]
 
     def gauge_total(self, gauge: int) -> int:
         """Return the sum of one gauge over all rows."""
