@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -8,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from twistedgate.observers.writer import Writer
+from twistedgate.observers.writer import Writer, _piece
 
 PATIENCE = 10.0
 """Seconds after which a thread that should have done something is taken for stuck."""
@@ -193,6 +196,52 @@ def test_a_pipe_that_is_read_slowly_gets_everything(tmp_path: Path, make_writer:
         assert reader.read(len(batch)) == batch
         stop(writer)
     assert writer.lost == 0
+
+
+LINES = {mark: [(mark * (1 + 37 * number % 1800)) + b"\n" for number in range(2000)] for mark in (b"a", b"b")}
+"""Lines of two writers, of many lengths."""
+
+
+def test_two_writers_of_one_pipe_do_not_tear_each_others_lines(
+    tmp_path: Path, make_writer: MakeWriter
+) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writers = {mark: make_writer(path) for mark in LINES}
+    for mark, writer in writers.items():
+        writer.hand(b"".join(LINES[mark]))
+    with path.open("rb") as reader:
+        read = [reader.readline() for _ in range(4000)]
+        for writer in writers.values():
+            stop(writer)
+    assert {line[:1] for line in read[:2000]} == {b"a", b"b"}, "they took turns"
+    for mark, lines in LINES.items():
+        assert [line for line in read if line.startswith(mark)] == lines
+
+
+@pytest.mark.parametrize("length", [select.PIPE_BUF - 1, select.PIPE_BUF, select.PIPE_BUF * 3])
+def test_a_long_line_goes_alone(length: int, tmp_path: Path, make_writer: MakeWriter) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = make_writer(path)
+    batch = (b"before\n" + b"x" * length + b"\nafter\n") * 30
+    writer.hand(batch)
+    with path.open("rb") as reader:
+        assert reader.read(len(batch)) == batch
+        stop(writer)
+    assert writer.lost == 0
+
+
+@given(st.lists(st.integers(0, 9000), min_size=1), st.booleans())
+def test_pieces_are_whole_lines_that_fit(lengths: list[int], is_ended: bool) -> None:
+    batch = b"".join(b"x" * length + b"\n" for length in lengths) + (b"" if is_ended else b"y")
+    begin = 0
+    while begin < len(batch):
+        end = _piece(batch, begin)
+        piece = batch[begin:end]
+        assert piece.endswith(b"\n") or end == len(batch)
+        assert len(piece) <= select.PIPE_BUF or piece.count(b"\n") == 1
+        begin = end
 
 
 def test_a_line_that_was_cut_is_ended_before_the_next(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """A thread that appends batches of lines to a file, so that nobody else ever waits for a disk or a pipe.
 
 Batches are written in order and whole; a line that was cut in two by a full disk is ended before the next
-one begins.  What cannot be written is lost and counted, and the next batch tries again.  The thread is a
-daemon: a pipe that nobody reads does not keep the process alive.  This module does not know what a line
-says, nor the reactor.
+one begins.  Into a pipe or a socket, which several processes may share, lines go in pieces that no other
+process' lines get into.  What cannot be written is lost and counted, and the next batch tries again.  The
+thread is a daemon: a pipe that nobody reads does not keep the process alive.  This module does not know what
+a line says, nor the reactor.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 import threading
 from collections.abc import Callable
@@ -40,6 +42,7 @@ class Writer:
         self._batches: SimpleQueue[bytes] = SimpleQueue()
         self._descriptor: int | None = None
         self._is_stale = True
+        self._is_shared = False
         self._cut = False
         self._stopped: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
@@ -83,21 +86,22 @@ class Writer:
             self._stopped()
 
     def _append(self, batch: bytes) -> None:
-        unwritten = memoryview(batch)
+        written = 0
 
         def write() -> None:
-            nonlocal unwritten
+            nonlocal written
             self._open_if_stale()
             if self._cut:
                 self._write(memoryview(b"\n"))
                 self._cut = False
-            while unwritten:
-                unwritten = unwritten[self._write(unwritten) :]
+            with memoryview(batch) as view:
+                while written < len(batch):
+                    end = _piece(batch, written) if self._is_shared else len(batch)
+                    written += self._write(view[written:end])
 
         trouble = self._attempt(write)
-        if unwritten:
-            self.lost += bytes(unwritten).count(b"\n")
-            written = len(batch) - len(unwritten)
+        if written < len(batch):
+            self.lost += batch.count(b"\n", written)
             self._cut = self._cut or (written > 0 and batch[written - 1 : written] != b"\n")
             # A pipe's reader may come back, a directory may be made again: the next batch opens anew.
             self._close()
@@ -140,6 +144,7 @@ class Writer:
         else:
             self._close()
             self._descriptor = opened
+            self._is_shared = not stat.S_ISREG(os.fstat(opened).st_mode)
             self._is_stale = False
 
     def _standard_output(self) -> int:
@@ -156,6 +161,17 @@ class Writer:
                 os.close(descriptor)
             except OSError:
                 return
+
+
+def _piece(batch: bytes, begin: int) -> int:
+    """Return the end of the lines that can be written at once: whole ones, at most ``PIPE_BUF`` bytes.
+
+    So much is written without anybody else's bytes in between (write(3), pipe(7)); a longer line goes alone.
+    """
+    if len(batch) - begin <= select.PIPE_BUF:
+        return len(batch)
+    end = batch.rfind(b"\n", begin, begin + select.PIPE_BUF) + 1
+    return end or batch.find(b"\n", begin) + 1 or len(batch)
 
 
 def _open_file(path: str) -> int:
