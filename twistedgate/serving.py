@@ -83,6 +83,8 @@ class Server:
     ) -> None:
         """``configuration`` is the one to begin with; it still wants to be prepared and committed."""
         self.configuration = configuration
+        self.answered = 0
+        """Requests that have ended, whatever their answer."""
         self._tls = UpstreamTLS()
         self.upstreams = Upstreams(make_surroundings(self._tls_of))
         self.capacity = Capacity(
@@ -99,6 +101,7 @@ class Server:
         self._sweeping = LoopingCall(self._sweep)
 
     def _observe(self, exchange: Exchange) -> None:
+        self.answered += 1
         self.access_log.write(exchange)
 
     def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:

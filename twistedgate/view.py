@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -52,7 +53,11 @@ class View:
         return {
             "version": __version__,
             "started": _when(service.opened),
+            "clock": round(now, 3),
             "draining": service.is_draining,
+            "unready": self.unready_reasons(),
+            "workers": [self._worker()],
+            "requests": service.server.answered,
             "connections": service.server.capacity.open_count,
             "accepting_paused": service.server.capacity.is_paused,
             "access_log_dropped": service.server.access_log.dropped,
@@ -75,6 +80,17 @@ class View:
                 for name, route in routes.items()
             },
             "upstreams": {name: _upstream(upstream, now) for name, upstream in upstreams.items()},
+        }
+
+    def _worker(self) -> Mapping[str, object]:
+        """Return what is known of the one process that serves."""
+        service = self._service
+        state = "serving" if service.is_accepting else "starting"
+        return {
+            "pid": os.getpid(),
+            "state": "draining" if service.is_draining else state,
+            "connections": service.server.capacity.open_count,
+            "requests": service.server.answered,
         }
 
 
