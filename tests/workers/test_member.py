@@ -159,7 +159,7 @@ def test_can_be_killed_whatever_it_does(scene: Scene) -> None:
 
 def test_one_that_closes_its_channel_is_of_no_use(scene: Scene) -> None:
     member = Member(1, 2, scene.crew)
-    closing = f"import os, time; os.close({CHANNEL}); time.sleep(60)"
+    closing = f"import os, signal; os.close({CHANNEL}); signal.pause()"
     with open(os.devnull, "rb") as scoreboard:  # noqa: PTH123
         member.spawn(scene.loop.reactor, [sys.executable, "-c", closing], scoreboard.fileno(), os.environ)
 
