@@ -86,6 +86,39 @@ def test_what_is_released_remembers_its_row() -> None:
     assert ejection.eject(30.0, 1.0) == 60.0
 
 
+def recalled(known: Ejection, eject_after: int = 5, eject_for: float = 30.0, now: float = 0.0) -> Ejection:
+    ejection = Ejection()
+    ejection.recall(known, eject_after, eject_for, now)
+    return ejection
+
+
+def test_what_is_recalled_goes_on() -> None:
+    known = Ejection()
+    known.failures = 3
+    assert recalled(known).failures == 3
+    for _ in range(2):
+        known.eject(30.0, 100.0)
+    ejection = recalled(known, now=110.0)
+    assert (ejection.is_out, ejection.until) == (True, 160.0)
+    ejection.expire(160.0)
+    assert ejection.eject(30.0, 160.0) == 90.0
+
+
+def test_but_no_longer_than_it_would_last_now() -> None:
+    known = Ejection()
+    known.eject(300.0, 100.0)
+    assert recalled(known, eject_for=5.0, now=110.0).until == 115.0
+    assert recalled(known, eject_after=0, now=110.0).is_out is False
+
+
+def test_no_trial_that_is_under_way_is_recalled() -> None:
+    known = on_trial()
+    known.start_trial(31.0)
+    ejection = recalled(known, now=32.0)
+    assert ejection.is_on_trial
+    assert ejection.start_trial(32.0)
+
+
 @pytest.mark.parametrize(
     ("ratio", "targets", "expected"),
     [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twistedgate.balancing.ejection import TRIAL_PATIENCE, most_ejected
-from twistedgate.balancing.health import Change, HealthRules, Judge, State, Verdict
+from twistedgate.balancing.health import Change, Checks, HealthRules, Judge, State, Verdict
 
 RULES = HealthRules(rise=2, fall=3, eject_after=2, eject_for=30.0, max_ejected=0.5)
 
@@ -176,6 +176,23 @@ def test_failures_before_a_change_by_checks_do_not_count_after_it() -> None:
     assert fail(judge, "a", 3.0, 1) == []
 
 
+def test_failures_may_be_told_together() -> None:
+    judge = judge_of()
+    assert judge.failed("a", "reset", 1.0, 7) == [
+        Change("a", State.EJECTED, "7 failures in a row, out for 30 s: reset")
+    ]
+
+
+def test_a_first_failure_and_a_success_after_it_are_news_and_others_are_not() -> None:
+    judge = judge_of(rules=replace(RULES, eject_after=9))
+    seen = []
+    for tell in (*[lambda: fail(judge, "a", 1.0, 1)] * 2, *[lambda: judge.succeeded("a", 2.0)] * 2):
+        before = judge.revision
+        tell()
+        seen.append((judge.revision > before, judge.verdict("a", 2.0).is_suspected))
+    assert seen == [(True, True), (False, True), (True, False), (False, False)]
+
+
 # The cap, and the last one
 
 
@@ -270,6 +287,83 @@ def test_when_all_are_down_health_decides_or_is_ignored(when_all_down: str, expe
         judge.probed(name, False, "refused", 1.0)
     assert available(judge) == expected
     assert states(judge) == "a:down b:down c:drained"
+
+
+def test_why_a_weight_changes_is_told() -> None:
+    judge = judge_of("a")
+    assert judge.add("a", 0.0, 1.0, "so it was wished") == [Change("a", State.DRAINED, "so it was wished")]
+
+
+# All at once
+
+
+def test_those_who_are_judged_are_changed_at_once() -> None:
+    judge = judge_of("abc")
+    assert judge.update({"b": 2.0, "d": 1.0, "a": 0.0}, 1.0) == [
+        Change("a", State.DRAINED, "its weight is 0")
+    ]
+    assert states(judge) == "a:drained b:up d:up"
+    assert judge.verdict("b", 1.0).weight == 2.0
+
+
+def test_nobody_comes_back_because_another_is_replaced() -> None:
+    judge = judge_of("ab")
+    fail(judge, "a", 0.0)
+    assert judge.update({"a": 1.0, "c": 1.0}, 1.0) == []
+    assert states(judge) == "a:ejected c:up"
+    assert judge.update({"a": 1.0}, 2.0) == [Change("a", State.UP, "no more than max_ejected may be out")]
+
+
+# Another judge
+
+
+def successor(judge: Judge, rules: HealthRules = RULES, checks: Checks = Checks.AS_BEFORE) -> Judge:
+    after = Judge(rules, 1.0)
+    for verdict in judge.verdicts(1.0):
+        after.recall(verdict.name, judge, checks, 1.0)
+    return after
+
+
+def test_another_judge_recalls_what_was_known() -> None:
+    judge = judge_of()
+    fail(judge, "a", 0.0)
+    fail(judge, "b", 0.0, 1)
+    judge.probed("c", False, "refused", 0.5)
+    judge.add("d", 0.0, 0.5)
+    after = successor(judge)
+    assert after.recall("e", judge, Checks.AS_BEFORE, 1.0) == []
+    assert after.verdicts(1.0) == judge.verdicts(1.0)
+    assert after.update(dict.fromkeys("abc", 1.0) | {"d": 0.0}, 1.0) == []
+    assert fail(after, "b", 1.0, 1) == []  # of three one may be out, and one is
+    assert [change.state for _ in range(2) for change in after.probed("c", True, "", 2.0)] == [State.UP]
+
+
+def test_but_keeps_to_its_own_rules() -> None:
+    judge = judge_of()
+    fail(judge, "a", 0.0)
+    fail(judge, "b", 0.5)
+    after = successor(judge, replace(RULES, max_ejected=0.25))
+    assert after.update(dict.fromkeys("abcd", 1.0), 1.0) == [
+        Change("a", State.UP, "no more than max_ejected may be out")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("checks", "expected"),
+    [(Checks.AS_BEFORE, "a:down"), (Checks.OTHERWISE, "a:down"), (Checks.NOT_AT_ALL, "a:up")],
+)
+def test_who_was_down_is_up_if_it_is_not_checked_any_more(checks: Checks, expected: str) -> None:
+    judge = judge_of("a")
+    judge.probed("a", False, "refused", 0.0)
+    assert states(successor(judge, checks=checks)) == expected
+
+
+@pytest.mark.parametrize(("checks", "good"), [(Checks.AS_BEFORE, 2), (Checks.OTHERWISE, 1)])
+def test_a_check_of_another_kind_decides_at_once(checks: Checks, good: int) -> None:
+    judge = judge_of("a")
+    judge.probed("a", False, "refused", 0.0)
+    after = successor(judge, checks=checks)
+    assert [bool(after.probed("a", True, "", 2.0)) for _ in range(good)] == [False] * (good - 1) + [True]
 
 
 # Whoever is not known, whatever the clock

@@ -18,7 +18,15 @@ from zope.interface.verify import verifyObject
 
 from tests.certificates import Authority, Pair
 from twistedgate.config.model import Endpoint, ListenerConfig, TargetConfig, UpstreamConfig
-from twistedgate.net.tls import HTTP_1_1, ClientTLS, ServerTLS, TLSRefused, UpstreamTLS, client_settings
+from twistedgate.net.tls import (
+    HTTP_1_1,
+    ClientTLS,
+    ServerTLS,
+    TLSRefused,
+    UpstreamTLS,
+    authorities,
+    client_settings,
+)
 
 
 @pytest.fixture(scope="module")
@@ -395,3 +403,10 @@ async def test_not_a_byte_goes_to_somebody_else(reactor: Any, authority: Authori
     await loopback.served.ended
     assert loopback.served.heard == b""
     await loopback.port.stopListening()
+
+
+def test_the_authorities_of_an_upstream_are_those_of_its_https_targets() -> None:
+    upstream = UpstreamConfig("a", targets=(TargetConfig("http", "a", 80), TargetConfig("https", "b", 443)))
+    made = ClientTLS("b", client_settings(None, verify=False), b"whom")
+    found = authorities(upstream, lambda upstream, target: made if target.scheme == "https" else None)
+    assert found == {b"whom"}

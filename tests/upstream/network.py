@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from tests.upstream.conversation import Wire
 from twistedgate.config.model import TargetConfig, UpstreamConfig
 from twistedgate.upstream.connection import UpstreamConnection
+from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.prober import HealthCheck, Probing
 from twistedgate.upstream.resolver import Answer, Resolver
 from twistedgate.upstream.targets import Surroundings
@@ -128,6 +129,7 @@ class World:
         self.resolver = Resolver(self.network, self.names)
         now = self.network.seconds
         probing = Probing(self.network, now, self._chance, self.probe)
+        self.watching = Watching(now, self.resolver, probing, lambda upstream, target: None)
         self.surroundings = Surroundings(
             self.network, now, self._chance, self.resolver, probing, lambda upstream, target: None
         )

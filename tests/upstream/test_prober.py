@@ -301,3 +301,34 @@ def test_a_probe_that_fails_at_once_is_a_bad_answer(clock: Clock, chance: Chance
     assert [is_good for _, is_good, _, _ in heard.told] == [False]
     prober.stop()
     assert not clock.getDelayedCalls()
+
+
+def test_another_may_be_told_of_what_is_under_way(clock: Clock, probing: Probing, targets: Targets) -> None:
+    before, after = Heard(), Heard()
+    probers = Probers(probing, before)
+    probers.update([CHECK])
+    probers.tell(after)
+    targets.answer(200)
+    clock.advance(10.0)
+    targets.answer(500)
+    assert before.told == []
+    assert [(is_good, detail) for _, is_good, detail, _ in after.told] == [
+        (True, "status 200"),
+        (False, "status 500"),
+    ]
+    assert (probers.find(CHECK.name), probers.find("192.0.2.9:80")) == (CHECK, None)
+    probers.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "is_alike"),
+    [
+        ({"interval": 1.0}, True),
+        ({"path": "/other"}, False),
+        ({"timeout": 9.0}, False),
+        ({"host": "x"}, False),
+    ],
+)
+def test_two_checks_ask_alike_however_often(change: dict[str, object], is_alike: bool) -> None:
+    changed = dataclasses.replace(CHECK, **change)  # type: ignore[arg-type]
+    assert CHECK.asks_like(changed) is is_alike

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from twistedgate.config.model import TargetConfig
-from twistedgate.upstream.target import Target
+from twistedgate.upstream.target import Target, target_name
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,10 @@ def test_counts_what_is_taken_until_it_is_given_back() -> None:
 def test_two_targets_of_one_name_are_two() -> None:
     config = TargetConfig("http", "a.example", 80)
     assert Target(config, "192.0.2.1") != Target(config, "192.0.2.1")
+
+
+def test_an_address_and_a_port_are_a_name() -> None:
+    assert [target_name("192.0.2.1", 80), target_name("2001:db8::1", 80)] == [
+        "192.0.2.1:80",
+        "[2001:db8::1]:80",
+    ]

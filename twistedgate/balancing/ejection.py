@@ -37,10 +37,23 @@ class Ejection:
         """Whether one request may be, or is, under way to find out."""
         return self.is_out and self.until is None
 
+    def recall(self, known: Ejection, eject_after: int, eject_for: float, now: float) -> None:
+        """Take over what was known by another ``eject_after`` and ``eject_for``, but no trial under way."""
+        self.in_a_row = known.in_a_row
+        if not eject_after:
+            return
+        self.failures = known.failures
+        self.is_out = known.is_out
+        if known.until is not None:
+            self.until = min(known.until, now + self._duration(eject_for))
+
+    def _duration(self, eject_for: float) -> float:
+        return min(eject_for * self.in_a_row, LONGEST)
+
     def eject(self, eject_for: float, now: float) -> float:
         """Take the target out; returns for how many seconds."""
         self.in_a_row += 1
-        seconds = min(eject_for * self.in_a_row, LONGEST)
+        seconds = self._duration(eject_for)
         self.is_out = True
         self.until = now + seconds
         self.trial_since = None

@@ -13,12 +13,15 @@ Rules:
 What it is told (checks, failures, successes) may come from one process or from many.  Every change of a
 target's state is returned once, as one ``Change`` with its reason.  It keeps no clock: only ``tick`` lets
 time act, and a ``now`` that goes back is taken for one that stands still.  It knows nothing of connections.
+
+Where rules change, another judge takes its place and recalls what was known of the targets that stay: as much
+of it as the new rules allow, and no trial that is under way, as its end is not heard any more.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from twistedgate.balancing.ejection import Ejection, most_ejected
@@ -39,6 +42,15 @@ class State(enum.StrEnum):
     """Ejected until a moment ago: one request finds out."""
     DRAINED = "drained"
     """Its weight is 0."""
+
+
+class Checks(enum.Enum):
+    """How a target is checked by new rules."""
+
+    AS_BEFORE = enum.auto()
+    OTHERWISE = enum.auto()
+    """The first one of the new kind decides at once; until then the old ones do."""
+    NOT_AT_ALL = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,8 @@ class Verdict:
     weight: float
     """What counts now: less than the configured one in slow start."""
     may_pick: bool
+    is_suspected: bool = False
+    """Whether the next success makes a difference: requests failed since the last one."""
 
 
 class _Record:
@@ -127,6 +141,11 @@ class _Record:
         """Whether a request may be sent there."""
         return self.state == State.UP or (self.state == State.TRIAL and self.ejection.trial_since is None)
 
+    @property
+    def is_suspected(self) -> bool:
+        """Whether a success would be news."""
+        return self.ejection.is_out or self.ejection.failures > 0
+
     def count_check(self, is_good: bool, rules: HealthRules) -> str:
         """Count a check; returns why it takes the target down or brings it back, empty if it does neither."""
         wanted = rules.fall if self.checks_up else rules.rise
@@ -141,6 +160,19 @@ class _Record:
         self.streak = 0
         self.ejection.failures = 0
         return reason
+
+    def recall(self, known: _Record, checks: Checks, rules: HealthRules, now: float) -> None:
+        """Take over what was known by other rules, as far as these allow it."""
+        self.ejection.recall(known.ejection, rules.eject_after, rules.eject_for, now)
+        self.checks_up = known.checks_up or checks == Checks.NOT_AT_ALL
+        if checks == Checks.AS_BEFORE:
+            self.is_unchecked = known.is_unchecked
+            self.streak = known.streak
+        self.last_error = known.last_error
+        self.returned = known.returned if rules.slow_start > 0 else None
+        self.weight = known.weight
+        self.state = known.state
+        self.since = known.since
 
     def weight_at(self, now: float, slow_start: float) -> float:
         """Return the weight that counts now."""
@@ -163,8 +195,41 @@ class Judge:
         self._now = now
         self._records: dict[str, _Record] = {}
 
-    def add(self, name: str, weight: float, now: float) -> list[Change]:
-        """Judge a target from now on; of one that is known already, only the weight changes."""
+    def recall(self, name: str, before: Judge, checks: Checks, now: float) -> list[Change]:
+        """Judge a target by what another judge knows of it; a target that it does not know is none.
+
+        How many may be out is seen to by the ``update`` that has to follow.
+        """
+        self._advance(now)
+        known = before._records.get(name)
+        if known is None:
+            return []
+        self.revision += 1
+        record = self._records[name] = _Record(name, known.weight, self._now)
+        record.recall(known, checks, self.rules, self._now)
+        return self._settle(record, "the configuration changed")
+
+    def update(self, weights: Mapping[str, float], now: float) -> list[Change]:
+        """Judge these targets, by name, and no others; of those that are known, only the weight changes."""
+        self._advance(now)
+        self.revision += 1
+        for name in self._records.keys() - weights.keys():
+            del self._records[name]
+        changes: list[Change] = []
+        for name, weight in weights.items():
+            record = self._records.get(name)
+            if record is None:
+                self._records[name] = _Record(name, weight, self._now)
+            else:
+                record.weight = weight
+                changes += self._settle(record, f"its weight is {weight:g}")
+        return [*changes, *self._take_back()]
+
+    def add(self, name: str, weight: float, now: float, reason: str = "") -> list[Change]:
+        """Judge a target from now on; of one that is known already, only the weight changes.
+
+        ``reason`` says why it does.
+        """
         self._advance(now)
         self.revision += 1
         record = self._records.get(name)
@@ -172,7 +237,7 @@ class Judge:
             self._records[name] = _Record(name, weight, self._now)
             return []
         record.weight = weight
-        return [*self._settle(record, f"its weight is {weight:g}"), *self._take_back()]
+        return [*self._settle(record, reason or f"its weight is {weight:g}"), *self._take_back()]
 
     def remove(self, name: str, now: float) -> list[Change]:
         """Forget a target."""
@@ -193,8 +258,8 @@ class Judge:
             reason = reason and f"{reason}: {detail}"
         return [*self._settle(record, reason), *self._take_back()] if reason else []
 
-    def failed(self, name: str, reason: str, now: float) -> list[Change]:
-        """Count a request that the target did not answer well; ``reason`` says how."""
+    def failed(self, name: str, reason: str, now: float, count: int = 1) -> list[Change]:
+        """Count requests in a row that the target did not answer well; ``reason`` says how the last one."""
         self._advance(now)
         record = self._records.get(name)
         if record is None:
@@ -206,7 +271,9 @@ class Judge:
                 return []  # a request from before the ejection
             seconds = ejection.eject(self.rules.eject_for, self._now)
             return self._settle(record, f"its trial failed, out for {seconds:g} s: {reason}")
-        ejection.failures += 1
+        if not ejection.failures:
+            self.revision += 1
+        ejection.failures += count
         if not self._is_to_eject(record):
             return []
         seconds = ejection.eject(self.rules.eject_for, self._now)
@@ -218,7 +285,11 @@ class Judge:
         if record is None or not (record.ejection.failures or record.ejection.is_out):
             return []
         self._advance(now)
-        return self._settle(record, "its trial succeeded") if record.ejection.succeed() else []
+        if record.ejection.succeed():
+            return self._settle(record, "its trial succeeded")
+        if not record.ejection.is_out:
+            self.revision += 1
+        return []
 
     def trial_started(self, name: str, now: float) -> list[Change]:
         """The one request of a trial is under way: no other is let through until it is reported."""
@@ -267,7 +338,15 @@ class Judge:
 
     def _verdict(self, record: _Record, now: float) -> Verdict:
         weight = record.weight_at(max(now, self._now), self.rules.slow_start)
-        return Verdict(record.name, record.state, record.since, record.last_error, weight, record.may_pick)
+        return Verdict(
+            record.name,
+            record.state,
+            record.since,
+            record.last_error,
+            weight,
+            record.may_pick,
+            record.is_suspected,
+        )
 
     def _advance(self, now: float) -> None:
         self._now = max(now, self._now)

@@ -163,6 +163,14 @@ class UpstreamTLS:
         return found
 
 
+def authorities(
+    upstream: UpstreamConfig, tls: Callable[[UpstreamConfig, TargetConfig], ClientTLS | None]
+) -> set[bytes]:
+    """Return what stands for the content of the files that say whom an upstream trusts."""
+    found = (tls(upstream, target) for target in upstream.targets)
+    return {one.authority for one in found if one is not None}
+
+
 @implementer(IOpenSSLClientConnectionCreator)
 class ClientTLS:
     """Makes connections to ``host``, a name or an address, whose certificate must be its own.

@@ -8,7 +8,7 @@ What the answers mean for the target is decided elsewhere.  This module does not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -69,6 +69,10 @@ class HealthCheck:
             statuses=config.health_status,
             tls=tls,
         )
+
+    def asks_like(self, other: HealthCheck) -> bool:
+        """Tell whether both want the same of the target, however often it is asked."""
+        return replace(self, interval=0.0, tls=None) == replace(other, interval=0.0, tls=None)
 
     def is_good(self, status: int) -> bool:
         """Tell whether an answer of this status means that the target is well."""
@@ -161,6 +165,18 @@ class Probers:
         self._probed = probed
         self._probers: dict[str, Prober] = {}
 
+    def tell(self, probed: Probed) -> None:
+        """Tell another from now on, of what is under way, too."""
+        self._probed = probed
+
+    def _tell(self, name: str, is_good: bool, detail: str, now: float) -> None:
+        self._probed(name, is_good, detail, now)
+
+    def find(self, name: str) -> HealthCheck | None:
+        """Return how a target is checked, ``None`` if it is not."""
+        prober = self._probers.get(name)
+        return None if prober is None else prober.check
+
     def __repr__(self) -> str:
         return f"<Probers {list(self._probers.values())}>"
 
@@ -173,7 +189,7 @@ class Probers:
                 del self._probers[name]
         for name, check in wanted.items():
             if name not in self._probers:
-                prober = self._probers[name] = Prober(check, self._probing, self._probed)
+                prober = self._probers[name] = Prober(check, self._probing, self._tell)
                 prober.start()
 
     def stop(self) -> None:

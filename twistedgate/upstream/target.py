@@ -6,6 +6,11 @@ from twistedgate.config.model import TargetConfig
 from twistedgate.exchange import Exchange
 
 
+def target_name(address: str, port: int) -> str:
+    """Return ``HOST:PORT``, an IPv6 address in its brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 class Target:
     """An address that requests are sent to.
 
@@ -30,7 +35,7 @@ class Target:
     def __init__(self, config: TargetConfig, address: str) -> None:
         self.config = config
         self.address = address
-        self.name = f"[{address}]:{config.port}" if ":" in address else f"{address}:{config.port}"
+        self.name = target_name(address, config.port)
         default_port = 443 if config.scheme == "https" else 80
         host = f"[{config.host}]" if ":" in config.host else config.host
         text = host if config.port == default_port else f"{host}:{config.port}"
