@@ -9,6 +9,7 @@ closes.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sys
@@ -29,6 +30,8 @@ from twistedgate.admin.view import Outcome
 from twistedgate.config.model import Configuration, ListenerConfig
 from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
+from twistedgate.net.announcing import Announcing
+from twistedgate.net.notify import Notifier
 from twistedgate.net.signals import install_signals
 from twistedgate.operations import Operations
 from twistedgate.reloading import Reloading, names_of
@@ -76,6 +79,7 @@ class GatewayService(Service):
         )
         self.server = Server(reactor, configuration, units, self._make_surroundings)
         self.operators = Listeners(reactor, self._make_admin_listener)
+        self._announcing = Announcing(Notifier.from_environment(os.environ), reactor)
         self._first: Prepared | None = None
 
     def _make_resolver(self) -> Resolver:
@@ -120,6 +124,9 @@ class GatewayService(Service):
             },
         )
         self._reactor.callWhenRunning(self.server.access_log.reopen)
+        self._reactor.callWhenRunning(
+            self._announcing.start, "waiting until it is known where the targets are"
+        )
         self._reactor.callWhenRunning(self._begin)
 
     def _begin(self) -> None:
@@ -132,6 +139,7 @@ class GatewayService(Service):
         if not self.is_accepting:
             self.is_accepting = True
             _log.info("ready")
+            self._announcing.ready(_summary(self.configuration))
 
     # a configuration takes effect
 
@@ -160,7 +168,14 @@ class GatewayService(Service):
         if self.is_draining:
             _log.warn("a reload is ignored: the gateway is shutting down")
             return succeed(Outcome(errors=("the gateway is shutting down",)))
-        return self._reloading.ask()
+        self._announcing.reload_begins()
+        return self._reloading.ask().addCallback(self._reloaded)
+
+    def _reloaded(self, outcome: Outcome) -> Outcome:
+        """Say what became of a reload."""
+        last = f"refused: {outcome.errors[0]}" if outcome.errors else outcome.said
+        self._announcing.reload_ended(f"{_summary(self.configuration)}; the last reload: {last}")
+        return outcome
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""
@@ -175,6 +190,7 @@ class GatewayService(Service):
             self._stop_reactor()
             return
         self.is_draining = True
+        self._announcing.stopping(f"draining; connections: {self.server.listeners.open_count}")
         self._stop_waiting()
         ensureDeferred(self._drain()).addErrback(
             lambda failure: _log.failure("the drain failed", failure)
@@ -199,6 +215,7 @@ class GatewayService(Service):
     def stopService(self) -> Deferred[None]:
         """Close everything that is left."""
         super().stopService()
+        self._announcing.stop()
         self._stop_waiting()
         self.operators.stop_accepting()
         return self.server.stop()
@@ -207,3 +224,8 @@ class GatewayService(Service):
 def _operators(configuration: Configuration) -> dict[str, ListenerConfig]:
     """Return the listeners that operators use."""
     return {name: config for name, config in configuration.listeners.items() if config.serve == "admin"}
+
+
+def _summary(configuration: Configuration) -> str:
+    """Return in a few words what is served."""
+    return f"serving; listeners: {len(configuration.listeners)}, routes: {len(configuration.routes)}"
