@@ -39,15 +39,15 @@ members = st.builds(
 )
 
 
-@given(st.lists(members, max_size=3), st.dictionaries(st.text(max_size=9), numbers, max_size=4))
-def test_what_is_left_is_found(left: list[LeftMember], columns: dict[str, object]) -> None:
+@given(st.lists(members, max_size=3), st.dictionaries(st.text(max_size=9), st.just({"a": 1}), max_size=4))
+def test_what_is_left_is_found(left: list[LeftMember], places: dict[str, dict[str, object]]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as opened:
         handover = Handover(
             scoreboard=opened.fileno(),
             opened=12.5,
             sockets={"public": LeftSocket(opened.fileno(), "/run/gate.sock")},
             members=tuple(LeftMember(m.slot, m.row, m.pid, opened.fileno(), m.unread) for m in left),
-            columns=columns,
+            places=places,
         )
         environment: dict[str, str] = {"PATH": "/bin"}
         leave(handover, environment)

@@ -60,9 +60,8 @@ class Handover:
     """When the first program began to serve, in seconds since the epoch."""
     sockets: dict[str, LeftSocket] = field(default_factory=dict)
     members: tuple[LeftMember, ...] = ()
-    columns: dict[str, object] = field(default_factory=dict)
-    """Where the counters are."""
-    gauges: dict[str, object] = field(default_factory=dict)
+    places: dict[str, dict[str, object]] = field(default_factory=dict)
+    """Where everybody counts."""
 
     def opened_sockets(self) -> dict[str, Opened]:
         """Return the sockets, by listener."""

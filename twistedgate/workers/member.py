@@ -73,6 +73,11 @@ class Member:
         """As people count."""
         return self.slot + 1
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was started by this program, and runs the same code."""
+        return self._process is not None
+
     # how it comes to be
 
     def spawn(
