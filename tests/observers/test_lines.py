@@ -15,7 +15,7 @@ from twistedgate.http.headers import Headers
 from twistedgate.http.hops import Peer
 from twistedgate.http.message import Request
 from twistedgate.http.target import RequestTarget
-from twistedgate.observers.lines import lines
+from twistedgate.observers.lines import Parts, lines
 
 PEER = Peer("192.0.2.7", 8080, "http", False, "public")
 COMBINED = re.compile(rb'(\S+) - (\S+) \[([^\]]+)\] "([^"]*)" (\d+) (\d+) "([^"]*)" "([^"]*)"\n')
@@ -98,6 +98,33 @@ def test_what_was_understood_of_a_refused_request_is_told(
     ]
     line = f'"GET {shown}{query} HTTP/1.1" 400 0 "-" "-"\n'.replace("s3cret", "***")
     assert lines("combined", ("key",))(exchange).decode().endswith(line)
+
+
+def test_what_lines_have_in_common_is_remembered_within_bounds(make_exchange: MakeExchange) -> None:
+    parts = Parts("path", "reason")
+    for number in range(3000):
+        values = (f'/"{number}', "x" * number)
+        for _ in range(2):
+            written = parts.written.get(values) or parts.write(values)
+            assert json.loads(f"{{{written[1:]}}}") == {"path": values[0], "reason": values[1]}
+    assert 0 < len(parts.written) <= 1024
+    assert max(map(len, parts.written.values())) <= 1024
+
+
+def test_a_line_tells_its_own_exchange_whatever_was_told_before(make_exchange: MakeExchange) -> None:
+    write = lines("json", ("key",))
+    for _ in range(2):
+        for path, query, reason in (
+            ("/a", "?key=1", ""),
+            ("/a", "?key=2", "x"),
+            ("/b", "", "x"),
+            ("/a", "?b", ""),
+        ):
+            exchange = make_exchange(path=path, query=query)
+            exchange.reason = reason
+            told = json.loads(write(exchange))
+            shown = query[1:].replace("1", "***").replace("2", "***")
+            assert (told["path"], told["query"], told["reason"]) == (path, shown, reason)
 
 
 def test_the_time_follows_the_exchanges(make_exchange: MakeExchange) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import time
+from json.encoder import encode_basestring_ascii
 from typing import Protocol
 
 import orjson
@@ -41,52 +42,88 @@ def lines(style: str, redact_query: tuple[str, ...]) -> Lines:
 
 
 class JsonLines:
-    """One flat JSON object a line; names are always there, text is empty where there is nothing to tell."""
+    """One flat JSON object a line; names are always there, text is empty where there is nothing to tell.
 
-    __slots__ = ("_millisecond", "_redact", "_stamp")
+    Most exchanges say what others said: who asked for what, where it went, how it ended.  Each of these parts
+    is written once and remembered.
+    """
+
+    __slots__ = ("_asked", "_ended", "_millisecond", "_redact", "_stamp", "_went")
 
     def __init__(self, redact: Redaction) -> None:
         self._redact = redact
         self._millisecond = -1
         self._stamp = ""
+        self._asked = Parts("client", "method", "host", "path", "query")
+        self._went = Parts("route", "upstream", "target")
+        self._ended = Parts("reason", "consumer")
 
     def __call__(self, exchange: Exchange) -> bytes:
         """Return the line of ``exchange``."""
-        method, host, path, query = _asked(exchange.request or _understood(exchange))
         # Under load many exchanges begin in one millisecond: its name is written once.
         millisecond = int(exchange.opened * 1000)
         if millisecond != self._millisecond:
             self._millisecond = millisecond
             self._stamp = _iso(millisecond)
-        started, first_byte, connecting = exchange.started, exchange.first_byte, exchange.connect_seconds
         pipeline = exchange.pipeline
-        line = {
-            "time": self._stamp,
-            "request_id": exchange.request_id,
-            "client": exchange.client,
-            "method": method,
-            "host": host,
-            "path": path,
-            "query": self._redact(query)[1:] if query else "",
-            "status": exchange.status,
-            "bytes_in": exchange.bytes_in,
-            "bytes_out": exchange.bytes_out,
-            "route": "" if pipeline is None else pipeline.name,
-            "upstream": exchange.upstream,
-            "target": exchange.target,
-            "attempts": exchange.attempts,
-            # Whole microseconds: round() costs three times as much, and more digits tell nothing.
-            "seconds": int((exchange.finished - started) * 1e6) / 1e6,
-            "first_byte_seconds": int((first_byte - started) * 1e6) / 1e6 if first_byte else None,
-            "connect_seconds": int(connecting * 1e6) / 1e6 if connecting else 0,
-            "reason": exchange.reason,
-            "consumer": exchange.consumer,
-        }
-        try:
-            written = orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-        except orjson.JSONEncodeError:
-            written = orjson.dumps({key: _sound(value) for key, value in line.items()}) + b"\n"
-        return written if written.isascii() and b"\x7f" not in written else _visible(written)
+        went = ("" if pipeline is None else pipeline.name, exchange.upstream, exchange.target)
+        ended = (exchange.reason, exchange.consumer)
+        request_id = exchange.request_id
+        if not request_id.isascii():
+            request_id = request_id.encode("ascii", "replace").decode()
+        started, finished, first_byte = exchange.started, exchange.finished, exchange.first_byte
+        seconds = f"{finished - started:.6f}"
+        first = "null"
+        if first_byte:
+            first = seconds if first_byte == finished else f"{first_byte - started:.6f}"
+        connecting = exchange.connect_seconds
+        return (
+            f'{{"time":"{self._stamp}","request_id":{encode_basestring_ascii(request_id)}'
+            f"{self._who_asked(exchange.client, exchange.request or _understood(exchange))}"
+            f',"status":{exchange.status},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out}'
+            f"{self._went.written.get(went) or self._went.write(went)}"
+            f',"attempts":{exchange.attempts},"seconds":{seconds},"first_byte_seconds":{first}'
+            f',"connect_seconds":{f"{connecting:.6f}" if connecting else 0}'
+            f"{self._ended.written.get(ended) or self._ended.write(ended)}}}\n"
+        ).encode()
+
+    def _who_asked(self, client: str, request: Request | None) -> str:
+        if request is None:
+            return self._asked.write((client, "", "", "", ""))
+        target = request.target
+        asked = (client, request.method, target.host, target.path, target.query)
+        written = self._asked.written.get(asked)
+        if written is None:
+            query = self._redact(target.query)[1:] if target.query else ""
+            written = self._asked.write(asked, (*asked[:-1], query))
+        return written
+
+
+_MOST_PARTS = 1024
+_LONGEST_PART = 1024
+"""Parts of lines that are remembered, of one kind, and the longest of them: a MiB or two in all."""
+
+
+class Parts:
+    """Parts of JSON objects under always the same names, remembered by what they were made from."""
+
+    __slots__ = ("_names", "written")
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self.written: dict[tuple[str, ...], str] = {}
+        """What was written, by the values that it was asked for with."""
+
+    def write(self, key: tuple[str, ...], values: tuple[str, ...] | None = None) -> str:
+        """Return ``values``, or those of ``key`` itself, under their names, each behind a comma."""
+        part = ""
+        for name, value in zip(self._names, values or key, strict=True):
+            part += f',"{name}":"{_quoted(value)}"'
+        if len(part) <= _LONGEST_PART:
+            if len(self.written) >= _MOST_PARTS:
+                self.written.clear()
+            self.written[key] = part
+        return part
 
 
 class CombinedLines:
@@ -115,9 +152,9 @@ class CombinedLines:
     def _request_line(self, request: Request | None) -> str:
         if request is None:
             return "-"
-        _, _, path, query = _asked(request)
+        target = request.target
         version = "1.0" if request.is_http10 else "1.1"
-        return _plain(f"{request.method} {path or '-'}{self._redact(query)} HTTP/{version}")
+        return _plain(f"{request.method} {target.path or '-'}{self._redact(target.query)} HTTP/{version}")
 
     def _browser(self, request: Request | None) -> tuple[str, str]:
         if request is None:
@@ -129,13 +166,6 @@ class CombinedLines:
 
 def _understood(exchange: Exchange) -> Request | None:
     return exchange.understood if isinstance(exchange, RefusedExchange) else None
-
-
-def _asked(request: Request | None) -> tuple[str, str, str, str]:
-    if request is None:
-        return "", "", "", ""
-    target = request.target
-    return request.method, target.host, target.path, target.query
 
 
 def _iso(millisecond: int) -> str:
@@ -162,10 +192,10 @@ def _nginx_escape(found: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02X}" for byte in encoded)
 
 
-def _visible(written: bytes) -> bytes:
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written.decode()).encode()
-
-
-def _sound(value: object) -> object:
-    """Return text that can be encoded: a lone surrogate must not cost the line its log."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def _quoted(text: str) -> str:
+    """Return what stands between the quotes of a JSON string; a lone surrogate must not cost the line."""
+    try:
+        written = orjson.dumps(text)
+    except orjson.JSONEncodeError:
+        written = orjson.dumps(text.encode("utf-8", "replace").decode())
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written[1:-1].decode())
