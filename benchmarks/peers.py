@@ -190,10 +190,20 @@ def _envoy_listener(folder: Path, port: int) -> dict[str, object]:
         "use_remote_address": True,
         "access_log": [{"name": "envoy.access_loggers.file", "typed_config": log}],
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "route_config": {
+            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}],
+            "request_headers_to_add": [
+                _envoy_field("X-Forwarded-Host", "%REQ(:AUTHORITY)%"),
+                _envoy_field("X-Forwarded-Port", "%DOWNSTREAM_LOCAL_PORT%"),
+            ],
+        },
     }
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": connection}]
     return {"name": "public", "address": _envoy_address(port), "filter_chains": [{"filters": filters}]}
+
+
+def _envoy_field(name: str, value: str) -> dict[str, object]:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 
 
 def _envoy_cluster(origin: Origin) -> dict[str, object]:
