@@ -343,6 +343,41 @@ def test_an_interrupt_goes_through(error: type[BaseException]) -> None:
     assert ended == [True]
 
 
+def test_a_task_that_ended_takes_another_coroutine() -> None:
+    signals: list[Signal[int]] = [Signal(), Signal()]
+    seen: list[int] = []
+    ended: list[int] = []
+
+    async def work(number: int) -> None:
+        seen.append(await signals[number])
+
+    task = Task(work(0), lambda: ended.append(0))
+    task.step()
+    signals[0].set(5)
+    task.renew(work(1), lambda: ended.append(1))
+    assert not task.is_done
+    task.step()
+    signals[1].set(6)
+    assert (seen, ended, task.is_done) == ([5, 6], [0, 1], True)
+
+
+def test_what_was_thrown_at_the_end_of_one_coroutine_is_not_thrown_at_the_next() -> None:
+    seen: list[str] = []
+
+    async def leave() -> None:
+        task.throw(ClientGone())
+
+    async def work() -> None:
+        await succeed(None)
+        seen.append("served")
+
+    task = Task(leave(), lambda: None)
+    task.step()
+    task.renew(work(), lambda: None)
+    task.step()
+    assert (seen, task.is_done) == (["served"], True)
+
+
 def test_a_task_that_ended_leaves_no_cycle() -> None:
     def run() -> None:
         signal: Signal[int] = Signal()

@@ -44,6 +44,8 @@ class Connection(Answering):
         self._pace = Pace()
         self._is_looping = False
         self._is_paused = False
+        self._renewed: Task | None = None
+        """What serves one exchange after another."""
         self._is_fresh = True
         """Whether the deadline is that of a head."""
         self._finished = 0.0
@@ -176,7 +178,12 @@ class Connection(Answering):
         except Refusal as refusal:
             self._refuse(exchange, refusal)
             return
-        task = self._task = Task(host.serving.gateway.serve(exchange, self), self._ended)
+        coroutine = host.serving.gateway.serve(exchange, self)
+        task = self._task = self._renewed
+        if task is None:
+            task = self._task = self._renewed = Task(coroutine, self._ended)
+        else:
+            task.renew(coroutine, self._ended)
         task.step()
 
     def _begin_body(self, exchange: Exchange, now: float) -> None:

@@ -18,7 +18,7 @@ from twisted.internet import main
 from twisted.internet.epollreactor import EPollReactor
 from twisted.python import log
 
-from twistedgate.net.transport import EagerConnector, EagerPort
+from twistedgate.net.transport import LEAN, EagerConnector, EagerPort
 
 _MAX_EVENTS = 1024
 """Events taken in one turn; the stock reactor allocates room for every descriptor in every turn."""
@@ -112,7 +112,7 @@ class LeanEPollReactor(EPollReactor):
             selectable = selectables.get(fd)
             if selectable is None:
                 continue
-            if event == EPOLLIN and getattr(selectable, "is_lean", False):
+            if event == EPOLLIN and type(selectable) in LEAN:
                 try:
                     why = selectable.doRead()
                 except Exception:  # noqa: BLE001 -- what a protocol raises ends its connection

@@ -75,14 +75,22 @@ class Signal(Generic[T]):
 class Task:
     """A coroutine under way, and what is called when it ended."""
 
-    __slots__ = ("_coroutine", "_ended", "_is_running", "_thrown", "_waited")
+    __slots__ = ("_coroutine", "_ended", "_is_running", "_steps", "_thrown", "_waited")
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
         self._coroutine: Coroutine[Any, Any, None] | None = coroutine
+        self._steps = coroutine.__await__()
         self._ended: Callable[[], None] | None = ended
         self._is_running = False
         self._waited: Signal[Any] | Deferred[Any] | None = None
         self._thrown: BaseException | None = None
+
+    def renew(self, coroutine: Coroutine[Any, Any, None], ended: Callable[[], None]) -> None:
+        """Take another coroutine, now that the last one has ended."""
+        self._coroutine = coroutine
+        self._steps = coroutine.__await__()
+        self._ended = ended
+        self._thrown = None
 
     @property
     def is_done(self) -> bool:
@@ -97,18 +105,24 @@ class Task:
         self._is_running = True
         self._waited = None
         try:
-            if self._thrown is not None:
-                error, self._thrown = self._thrown, None
-                waited = coroutine.throw(error)
+            thrown = self._thrown
+            if thrown is not None:
+                self._thrown = None
+                waited = coroutine.throw(thrown)
+            elif result is None:
+                # nobody waits for None: it spares the end an exception and its traceback
+                waited = next(self._steps, None)
             elif isinstance(result, Failure):
                 waited = result.throwExceptionIntoGenerator(coroutine)
             else:
                 waited = coroutine.send(result)
         except StopIteration:
-            self._end()
-            return
+            waited = None
         except BaseException as error:  # noqa: BLE001 -- the line that starts coroutines: one of the two
             self._end_badly(error)
+            return
+        if waited is None:
+            self._end()
             return
         self._is_running = False
         self._waited = waited
@@ -116,12 +130,9 @@ class Task:
             waited.task = self
         else:
             waited.addBoth(self.step)
-        if self._waited is waited and self._was_thrown_at():
+        if self._thrown is not None and self._waited is waited:
+            # while the coroutine ran
             self._interrupt()
-
-    def _was_thrown_at(self) -> bool:
-        """Whether something was thrown while the coroutine ran."""
-        return self._thrown is not None
 
     def throw(self, error: BaseException) -> None:
         """Raise ``error`` where the coroutine waits; if it is running now, at its next wait."""

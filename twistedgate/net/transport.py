@@ -36,17 +36,22 @@ class TakesViews(Protocol):
         """Take bytes that are gone when this returns."""
 
 
+_AT_FIRST = {"dataBuffer": b"", "TLS": False, "_writeDisconnected": False, "_aborting": False}
+"""What every write asks; left to Twisted's classes, looking for it would take three times as long."""
+
+
 class _Eager(tcp.Connection):
     """What both kinds of transport share."""
-
-    is_lean = True
-    """Plain reads are dispatched without a log context (``net.reactor``)."""
 
     watches_leaving = False
     """Whether a peer that closes while reading is paused counts as gone."""
 
     written = 0
     """Bytes that the kernel took out of the queue, a measure of progress for whoever watches a slow peer."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.__dict__.update(_AT_FIRST)
 
     def write(self, piece: bytes) -> None:
         """Send at once what the kernel takes; queue the rest."""
@@ -133,10 +138,14 @@ class EagerClient(_Eager, tcp.Client):
         self.__dict__.pop("connector", None)
 
 
+LEAN = frozenset((EagerServer, EagerClient))
+"""Transports whose plain reads are dispatched without a log context (``net.reactor``)."""
+
+
 class EagerPort(tcp.Port):
     """A listening socket whose connections are eager; it accepts no more at a time than there is room for."""
 
-    transport = EagerServer
+    transport = EagerServer  # type: ignore[assignment]  # its constructor only passes arguments on
     room: Callable[[], int] = staticmethod(lambda: 1)
     """How many connections may be accepted in this turn."""
 
