@@ -66,8 +66,9 @@ class Gateway:
             except Exception:  # noqa: BLE001 -- one of the two places that catch broadly
                 _log.failure("exchange {id} failed", id=exchange.request_id)
                 response = refuse(500, "internal")
-            if exchange.pipeline is not None and exchange.pipeline.dresses:
-                response = await exchange.pipeline.dress(exchange, response)
+            pipeline = exchange.pipeline
+            if pipeline is not None and pipeline.dresses:
+                response = await pipeline.dress(exchange, response)
             waiting = self._reply(exchange, response, client)
             if waiting is not None:
                 await waiting
@@ -115,8 +116,9 @@ class Gateway:
         client.abort()
 
     def _finish(self, exchange: Exchange) -> None:
-        if exchange.pipeline is not None:
-            exchange.pipeline.finish(exchange)
+        pipeline = exchange.pipeline
+        if pipeline is not None:
+            pipeline.finish(exchange)
         if not exchange.finished:
             exchange.finished = self._now()
         self._observe(exchange)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from twistedgate.downstream.answering import LINGER_BYTES, LINGER_SECONDS
 from twistedgate.fakes.body import Body
 from twistedgate.fakes.upstream import Later
 from twistedgate.http.headers import Headers
-from twistedgate.http.message import UNTIL_CLOSE, BodySink, Response
+from twistedgate.http.message import UNTIL_CLOSE, BodySink, Response, WrittenHead
 from twistedgate.net.transport import READ_SIZE
 from twistedgate.net.tunnel import Tunnel
 
@@ -55,6 +56,82 @@ def test_a_body_of_known_length_goes_as_it_is() -> None:
     assert b"Content-Length: 11\r\n" in client.received
     assert body_of(client) == b"firstsecond"
     assert client.is_open
+
+
+def known(is_known: bool) -> Response:
+    """Return an answer that was written before, or the same that was not."""
+    written = WrittenHead(
+        200,
+        b"Fine",
+        ((b"date", b"Date", b"today"),),
+        b"Date: today\r\n",
+        5,
+        b"HTTP/1.1 200 Fine\r\nDate: today\r\nContent-Length: 5\r\n",
+    )
+    response = Response(200, Headers(written.fields, written.lines), b"hello")
+    response.phrase = written.phrase
+    if is_known:
+        response.own_headers = None
+        response.written = written
+    return response
+
+
+def nothing(response: Response) -> None:
+    """Leave the answer as it is."""
+
+
+def more(response: Response) -> None:
+    response.headers.add(b"X-More", b"1")
+
+
+def others(response: Response) -> None:
+    response.headers = Headers.of((b"X-Other", b"1"))
+
+
+def another_status(response: Response) -> None:
+    response.status = 201
+
+
+def another_phrase(response: Response) -> None:
+    response.phrase = b"Good"
+
+
+def another_body(response: Response) -> None:
+    response.body = b"good-bye"
+
+
+def longer_body(response: Response) -> None:
+    response.body = Body(b"hello")
+
+
+def last(response: Response) -> None:
+    response.closes = True
+
+
+@pytest.mark.parametrize(
+    "change", [nothing, more, others, another_status, another_phrase, another_body, longer_body, last]
+)
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        get(),
+        get("Connection: close"),
+        b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    ],
+)
+def test_a_head_that_was_written_before_is_what_it_would_be(
+    change: Callable[[Response], None], request_bytes: bytes
+) -> None:
+    received = []
+    for is_known in (True, False):
+        response = known(is_known)
+        change(response)
+        client = Conversation(House(response))
+        client.send(request_bytes)
+        received.append((client.received, client.is_open))
+    assert received[0] == received[1]
 
 
 @pytest.mark.parametrize("keeps", [False, True])

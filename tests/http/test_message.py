@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from twistedgate.http.headers import Headers
-from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, BodySink, Request, Response
+from twistedgate.http.message import CHUNKED, UNTIL_CLOSE, BodySink, Request, Response, WrittenHead
 from twistedgate.http.target import RequestTarget
 
 
@@ -56,3 +56,22 @@ def test_responses_do_not_share_their_fields() -> None:
 def test_repr_shows_status_and_reason() -> None:
     assert repr(Response(200)) == "<Response 200>"
     assert repr(Response(404, reason="no-route")) == "<Response 404 no-route>"
+
+
+def test_the_fields_of_a_head_that_was_written_before_are_there_for_whoever_asks() -> None:
+    fields = ((b"date", b"Date", b"today"),)
+    written = WrittenHead(200, b"", fields, b"Date: today\r\n", 0, b"HTTP/1.1 200 OK\r\nDate: today\r\n")
+    response = Response(200)
+    response.written = written
+    assert written.is_of(response)
+    assert response.headers.fields == fields
+    assert written.is_of(response)
+    response.headers.add(b"X-More", b"1")
+    assert not written.is_of(response)
+
+
+def test_a_head_with_a_tunnel_behind_it_was_not_written_before() -> None:
+    written = WrittenHead(200, b"", (), b"", 0, b"HTTP/1.1 200 OK\r\n")
+    response = Response(200)
+    response.tunnel = object()
+    assert not written.is_of(response)

@@ -95,6 +95,17 @@ def test_every_spelling_of_a_path_gets_the_same_route(
     assert routes.match("GET", target.host, target.path, NO_HEADERS) == found(routes, plain, host="b.example")
 
 
+def test_what_is_remembered_of_places_is_bounded_and_right() -> None:
+    rules = [Rule(path="/a/{name}", hosts=("a.example",)), Rule(path="/a/*"), Rule(path="/b")]
+    routes = table(*rules)
+    for number in [*range(5000), *range(5000)]:
+        assert found(routes, f"/a/{number}") == 0
+        assert found(routes, f"/a/{number}", host="b.example") == 1
+    assert len(routes._seen) <= 4096
+    assert found(routes, "/b") == 2
+    assert found(routes, "/a/" + "x" * 200) == 0
+
+
 def test_an_empty_table_has_no_route() -> None:
     assert found(table(), "/") == Miss(())
 

@@ -13,6 +13,7 @@ from twistedgate.wire import codec as codec_module
 from twistedgate.wire.body import BodyReader, make_reader
 from twistedgate.wire.codec import HeadLimits, RequestCodec, ResponseCodec
 from twistedgate.wire.framing import ResponseFraming
+from twistedgate.wire.memory import Memory
 
 LIMITS = HeadLimits()
 
@@ -34,14 +35,14 @@ def split(text: bytes, cuts: Sequence[int]) -> Iterator[bytes]:
 def forget_everything() -> None:
     """Let no block of fields be remembered."""
     for memory in _memories():
-        memory._younger.clear()
-        memory._older.clear()
+        memory.younger.clear()
+        memory.older.clear()
 
 
-def _memories() -> list[codec_module.Memory[Any]]:
+def _memories() -> list[Memory[Any]]:
     return [
         codec_module._requests,
-        codec_module._requests_http10,
+        codec_module._asked,
         codec_module._responses,
     ]
 

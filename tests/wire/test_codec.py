@@ -23,7 +23,7 @@ from tests.wire.reading import (
 )
 from twistedgate.errors import BadMessage
 from twistedgate.http.message import CHUNKED
-from twistedgate.wire.codec import MEMORY_BLOCK, MEMORY_SIZE, HeadLimits, Memory, RequestCodec, ResponseCodec
+from twistedgate.wire.codec import HeadLimits, RequestCodec, ResponseCodec
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
@@ -208,43 +208,63 @@ def test_a_smaller_bound_holds_for_what_a_larger_one_let_be_remembered() -> None
     assert read_answers([answer], "GET", HeadLimits(max_headers=1)) == [("refused", 502, "bad-response")]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 400), st.integers(0, 2500)), max_size=200))
-def test_memory_gives_what_was_put_in_or_nothing(steps: list[tuple[bool, int, int]]) -> None:
-    memory: Memory[int] = Memory()
-    for keeps, number, size in steps:
-        block = b"%d " % number + b"x" * size
-        if keeps:
-            memory.keep(block, number)
-        else:
-            assert memory.recall(block) in (None, number)
+def test_a_line_that_runs_into_its_host_is_not_taken_for_another() -> None:
+    forget_everything()
+    assert read_requests([b"GET /x HTTP/1.1\r\nHost: a:80\r\n\r\n"])[0][0] == "request"
+    assert read_requests([b"GET /x HTTP/1.1\r\nHost: 80\r\n\r\n"])[0][0] == "request"
+    for line in (
+        b"GET /x HTTP/1.:a1",
+        b"GET /x HTTP/1.a:1",
+        b"GET /x HTTP/1.:1",
+        b"GET /x HTTP/1.\ra1",
+        b"GET /x HTTP/1.\na:1",
+    ):
+        assert refused(line + b"\r\nHost: 80\r\n\r\n")[0] == 400
 
 
-def test_memory_forgets_what_was_not_asked_for_and_keeps_what_was() -> None:
-    memory: Memory[int] = Memory()
-    memory.keep(b"often", 1)
-    memory.keep(b"once", 2)
-    for number in range(4 * MEMORY_SIZE // 4000):
-        memory.keep(b"%d" % number + b"x" * 1000, number)
-        assert memory.recall(b"often") == 1
-    assert memory.recall(b"once") is None
+def test_a_smaller_bound_holds_for_a_line_that_a_larger_one_let_be_remembered() -> None:
+    head = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"a" * 120)
+    assert read_requests([head])[0][0] == "request"
+    assert refused(head, limits=HeadLimits(max_uri=100)) == (414, "uri-too-long")
 
 
-def test_memory_is_bounded_whatever_is_kept_and_recalled() -> None:
-    memory: Memory[int] = Memory()
-    blocks = [b"%04d" % number + b"a:\r\n" * (number % 500) for number in range(9000)]
-    for number, block in enumerate(blocks + blocks[::-1]):
-        memory.keep(block, 1)
-        memory.recall(blocks[len(block)])
-        for half in (memory._younger, memory._older) if number % 50 == 0 else ():
-            assert sum(4 * len(kept) + 256 * kept.count(b"\r\n") for kept in half) <= MEMORY_SIZE
+def test_an_answer_that_came_whole_is_known_by_its_head_alone() -> None:
+    forget_everything()
+    head = b"HTTP/1.1 200 Fine\r\nDate: now\r\nContent-Length: 3\r\n\r\n"
+    codec = ResponseCodec(HeadLimits())
+    assert codec.whole_answer(head + b"abc") is None
+    assert codec.receive(head + b"abc", "GET") is not None
+    known = codec.whole_answer(head + b"xyz")
+    assert known is not None
+    assert known.written is not None
+    assert known.written.text == head[:-2]
+    for piece in (head + b"ab", head + b"abcd", head, head[:-1], b"", head[1:] + b"abc"):
+        assert codec.whole_answer(piece) is None
 
 
-def test_a_large_block_is_not_remembered() -> None:
-    memory: Memory[int] = Memory()
-    memory.keep(b"x" * (MEMORY_BLOCK + 1), 1)
-    memory.keep(b"x" * MEMORY_BLOCK, 2)
-    assert memory.recall(b"x" * (MEMORY_BLOCK + 1)) is None
-    assert memory.recall(b"x" * MEMORY_BLOCK) == 2
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nDate: now\r\nLink: a\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nDate: now\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nDate: now\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nDate: now\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_an_unusual_answer_is_judged_each_time(head: bytes) -> None:
+    codec = ResponseCodec(HeadLimits())
+    assert codec.receive(head, "GET") is not None
+    assert codec.whole_answer(head) is None
+
+
+def test_smaller_bounds_hold_for_an_answer_that_larger_ones_let_be_remembered() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 0\r\n\r\n"
+    assert ResponseCodec(HeadLimits()).receive(answer, "GET") is not None
+    assert ResponseCodec(HeadLimits()).whole_answer(answer) is not None
+    assert ResponseCodec(HeadLimits(max_headers=1)).whole_answer(answer) is None
+    assert ResponseCodec(HeadLimits(max_head=len(answer) - 1)).whole_answer(answer) is None
 
 
 # Nothing behind a message is consumed

@@ -84,10 +84,9 @@ class Proxy:
 
     def _head(self, request: Request, target: TargetPort) -> bytes:
         """Write the head anew, as ``target`` is to see it."""
-        path = request.target.path
-        if self._moves:
-            path = upstream_path(self._route, path)
-        line = f"{request.method} {path}{request.target.query} HTTP/1.1\r\n".encode("ascii")
+        asked = request.target
+        path = upstream_path(self._route, asked.path) if self._moves else asked.path
+        line = f"{request.method} {path}{asked.query} HTTP/1.1\r\n".encode("ascii")
         extra = b""
         if request.upgrade is not None:
             extra = _UPGRADE
@@ -96,7 +95,7 @@ class Proxy:
         if request.accepts_trailers and request.upgrade is None:
             extra += _TRAILERS
         headers = request.headers
-        if self._host or self._host_is_target or not request.target.authority:
+        if self._host or self._host_is_target or not asked.authority:
             host = self._host or target.authority
             rest = [field for field in headers if field[0] != b"host"]
             headers = Headers(((b"host", b"Host", host), *rest))

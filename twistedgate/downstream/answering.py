@@ -57,6 +57,29 @@ class Answering(Speaking):
     def reply(self, exchange: Exchange, response: Response) -> Any:
         """Send the head, and the body by relay; returns what to wait for, if anything."""
         exchange.interim = None
+        written = response.written
+        if written is not None and written.is_of(response):
+            request = exchange.request
+            body = response.body
+            if (
+                isinstance(body, bytes)
+                and len(body) == written.length
+                and request.keep_alive
+                and not request.is_http10
+                and not response.closes
+                and self._body is None
+                and not self._host.is_draining
+            ):
+                self._keeps_alive = True
+                exchange.bytes_out = written.length
+                exchange.finished = exchange.first_byte
+                text = exchange.request_id.encode("ascii")
+                self.transport.write(b"".join((written.text, b"X-Request-Id: ", text, b"\r\n\r\n", body)))
+                return None
+        return self._reply_anew(exchange, response)
+
+    def _reply_anew(self, exchange: Exchange, response: Response) -> Any:
+        """Send an answer whose head was not written before."""
         request = exchange.request
         body = response.body
         length = frame(request, response)

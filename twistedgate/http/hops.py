@@ -113,7 +113,7 @@ class Forwarder:
         text = request_id.encode("ascii")
         request.headers.extend(
             (*introduction.fields, (b"x-request-id", b"X-Request-Id", text)),
-            b"%bX-Request-Id: %b\r\n" % (introduction.lines, text),
+            introduction.lines + b"X-Request-Id: " + text + b"\r\n",
         )
         return None
 

@@ -7,9 +7,10 @@ This module knows neither sockets nor how a message is written.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from twistedgate.http.headers import Headers
+from twistedgate.http.headers import Field, Headers
 from twistedgate.http.target import RequestTarget
 
 
@@ -106,6 +107,32 @@ class Request:
         return f"<Request {self.method} {self.target.authority}{self.target.path}>"
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenHead:
+    """How the head of an answer is written as long as nobody changes it, Date and Content-Length included.
+
+    It holds for a response of this very status and phrase, whose fields are these very ``lines``, and whose
+    body has this ``length``; what the gateway adds comes behind ``text``.
+    """
+
+    status: int
+    phrase: bytes
+    fields: tuple[Field, ...]
+    lines: bytes
+    length: int
+    text: bytes
+
+    def is_of(self, response: Response) -> bool:
+        """Whether nothing of the response's head was changed."""
+        headers = response.own_headers
+        return (
+            (headers is None or headers.known_lines is self.lines)
+            and response.status == self.status
+            and response.phrase is self.phrase
+            and response.tunnel is None
+        )
+
+
 class Response:
     """One final response.
 
@@ -113,22 +140,38 @@ class Response:
     it; the head that goes to the client is framed anew.  ``reason`` is the machine word of a refusal
     (a key of ``errors.TITLES``), empty for an answer of an upstream or an action.  ``closes`` ends the
     client's connection after it; ``tunnel`` is the upstream's side of a connection that both have agreed to
-    upgrade.
+    upgrade; ``written`` is how its head was written before, where that is known.
     """
 
-    __slots__ = ("body", "closes", "headers", "length", "phrase", "reason", "status", "tunnel")
+    __slots__ = ("body", "closes", "length", "own_headers", "phrase", "reason", "status", "tunnel", "written")
 
     def __init__(
         self, status: int, headers: Headers | None = None, body: bytes | BodySource = b"", *, reason: str = ""
     ) -> None:
         self.status = status
         self.phrase = b""
-        self.headers = Headers() if headers is None else headers
+        self.own_headers = headers
+        """The fields, ``None`` until somebody asks for those that are known from ``written``, or for none."""
         self.body = body
         self.length = len(body) if isinstance(body, bytes) else CHUNKED
         self.reason = reason
         self.closes = False
         self.tunnel: Any = None
+        self.written: WrittenHead | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The fields."""
+        headers = self.own_headers
+        if headers is None:
+            written = self.written
+            headers = Headers() if written is None else Headers(written.fields, written.lines)
+            self.own_headers = headers
+        return headers
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self.own_headers = headers
 
     def abandon(self) -> None:
         """Nobody wants the answer: whoever delivers its body or holds its tunnel may stop."""

@@ -32,6 +32,10 @@ from twistedgate.routing.match import (
 
 T = TypeVar("T")
 
+_MOST_SEEN = 4096
+_LONGEST_SEEN = 128
+"""Places that are remembered with what is found there first, and the longest of them: a MiB at most."""
+
 _PRECEDENCE = attrgetter("precedence")
 
 
@@ -133,13 +137,23 @@ class _Node(Generic[T]):
 class RouteTable(Generic[T]):
     """An immutable table of rules, each with what answers for it."""
 
-    __slots__ = ("_any", "_depth", "_entries", "_exact", "_has_hosts", "_has_priorities", "_suffixes")
+    __slots__ = (
+        "_any",
+        "_depth",
+        "_entries",
+        "_exact",
+        "_has_hosts",
+        "_has_priorities",
+        "_seen",
+        "_suffixes",
+    )
 
     def __init__(self, entries: Sequence[tuple[Rule, T]]) -> None:
         self._entries = tuple(entries)
         self._exact: dict[str, _Node[T]] = {}
         self._suffixes: dict[str, _Node[T]] = {}
         self._any: _Node[T] = _Node()
+        self._seen: dict[str, list[_Entry[T]]] = {}
         self._has_hosts = any(rule.hosts for rule, _ in entries)
         self._has_priorities = len({rule.priority for rule, _ in entries}) > 1
         # Beyond the longest pattern only *how much* a path goes on matters: nothing there needs a split.
@@ -163,13 +177,14 @@ class RouteTable(Generic[T]):
 
     def match(self, method: str, host: str, path: str, headers: Headers) -> T | Miss:
         """Return what answers a request; ``host`` and ``path`` as in ``RequestTarget``."""
-        roots = self._roots(host) if self._has_hosts else [self._any]
-        segments = (undo_escapes(path) if "%" in path else path).split("/", self._depth)
-        nearest = _nearest(roots[-1], segments)
-        if nearest and not self._has_priorities:
+        nearest = self._seen.get(host + path if self._has_hosts else path)
+        if nearest is None:
+            nearest = self._look_up(host, path)
+        if nearest:
             first = nearest[0]
             if first.is_plain or (first.conditions_hold(headers) and admits(first.admitted, method)):
                 return first.answer
+        roots, segments = self._way(host, path)
         allowed: set[str] = set()
         for entry in self._found(roots, segments):
             if entry.conditions_hold(headers):
@@ -177,6 +192,24 @@ class RouteTable(Generic[T]):
                     return entry.answer
                 allowed |= entry.admitted
         return Miss(tuple(sorted(allowed))) if allowed else _NOTHING
+
+    def _way(self, host: str, path: str) -> tuple[list[_Node[T]], list[str]]:
+        """Return the trees in which a request is looked for, and the segments of its path."""
+        roots = self._roots(host) if self._has_hosts else [self._any]
+        return roots, (undo_escapes(path) if "%" in path else path).split("/", self._depth)
+
+    def _look_up(self, host: str, path: str) -> list[_Entry[T]]:
+        """Return what ``_nearest`` finds, and remember it; nothing where priorities have the last word."""
+        if self._has_priorities:
+            return []
+        roots, segments = self._way(host, path)
+        nearest = _nearest(roots[-1], segments)
+        place = host + path if self._has_hosts else path
+        if len(place) <= _LONGEST_SEEN:
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen[place] = nearest
+        return nearest
 
     def _found(self, roots: list[_Node[T]], segments: list[str]) -> Iterator[_Entry[T]]:
         """Give the entries that match host and path, in order of precedence."""

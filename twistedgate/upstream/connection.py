@@ -28,6 +28,7 @@ from twistedgate.upstream.lending import StaleConnection, has_written
 from twistedgate.upstream.relay import IncomingAnswer
 from twistedgate.wire.body import BodyReader, LengthReader, UntilCloseReader, make_reader
 from twistedgate.wire.framing import ResponseFraming, check_upgrade
+from twistedgate.wire.memory import KnownHead
 from twistedgate.wire.serialise import NO_FRAMING
 
 MAX_INTERIM = 16
@@ -93,6 +94,10 @@ class UpstreamConnection(Asking):
     def _receive_head(self, piece: bytes) -> None:
         exchange = self._exchange
         assert exchange is not None
+        known = None if exchange.request.method == "HEAD" else self._codec.whole_answer(piece)
+        if known is not None:
+            self._receive_whole(exchange, known, piece)
+            return
         try:
             framing = self._codec.receive(piece, exchange.request.method)
             while framing is not None and framing.response.status < 200 and framing.response.status != 101:
@@ -102,6 +107,23 @@ class UpstreamConnection(Asking):
                 self._receive_final(exchange, framing)
         except BadMessage as error:
             self._fail_head(UpstreamFailure(502, "bad-response", error.detail, wrote=True))
+
+    def _receive_whole(self, exchange: Exchange, known: KnownHead, piece: bytes) -> None:
+        """Take an answer that ends with ``piece``, and that began as another one did."""
+        said = known.said
+        exchange.first_byte = now = self._now()
+        response = Response(known.status, None, piece[-said.length :] if said.length else b"")
+        response.phrase = known.phrase
+        response.written = known.written
+        self.keep_alive_timeout = said.keep_alive_timeout
+        is_calm = self._outgoing is None and not self._is_clogged and not self._is_paused
+        if is_calm and said.keep_alive and self.is_open:
+            self._exchange = None
+            self._lender.give_back(self, now)
+        else:
+            self._keep_alive = said.keep_alive
+            self._finish_exchange(b"", now)
+        self._give(response)
 
     def _receive_interim(self, exchange: Exchange, framing: ResponseFraming) -> None:
         self._interims += 1
@@ -184,10 +206,9 @@ class UpstreamConnection(Asking):
     def _finish_exchange(self, rest: bytes, now: float) -> None:
         """The answer is complete: lend the connection again if nothing speaks against it."""
         self._exchange = None
-        self.deadline = NEVER
         if self._is_paused:
             self.resume()
-            self.deadline = NEVER
+        self.deadline = NEVER
         if rest:
             self._complain("bytes after the end of an answer")
         is_sent = self._outgoing is None and not self._is_clogged

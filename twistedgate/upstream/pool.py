@@ -155,6 +155,7 @@ class Pool:
         self._outdated: set[UpstreamConnection] = set()
         self._idle: dict[Target, list[UpstreamConnection]] = {}
         self._most_idle = config.keepalive
+        self._keep = config.keepalive_timeout
         self.idle_count = 0
 
     def __repr__(self) -> str:
@@ -192,7 +193,7 @@ class Pool:
         if self.idle_count >= self._most_idle or (self._outdated and connection in self._outdated):
             connection.close()
             return
-        keep = self.config.keepalive_timeout
+        keep = self._keep
         if connection.keep_alive_timeout is not None:
             keep = min(keep, max(connection.keep_alive_timeout - CLOSING_MARGIN, 0.0))
         connection.idle_since = now

@@ -20,17 +20,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import httptools
 
 from twistedgate.errors import BadMessage
-from twistedgate.http.headers import Field
+from twistedgate.http.headers import Field, Headers
 from twistedgate.http.message import Request
+from twistedgate.http.target import RequestTarget
 from twistedgate.wire.framing import (
     RawField,
     RequestFields,
-    ResponseFields,
     ResponseFraming,
     judge_request,
     judge_request_fields,
@@ -40,6 +40,7 @@ from twistedgate.wire.framing import (
     judge_status_line,
 )
 from twistedgate.wire.gleaning import glean
+from twistedgate.wire.memory import KnownHead, Memory, written_head
 
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -67,50 +68,17 @@ class HeadLimits:
     max_headers: int = 100
 
 
-MEMORY_BLOCK = 2048
-"""Bytes of the largest block of fields that is remembered."""
-MEMORY_SIZE = 2 * 1024 * 1024
-"""Bytes of memory, roughly, for the younger half of what is remembered; the older is no larger."""
+_MEMORY_TARGET = 128
+"""Bytes of the longest target that is remembered; no ``max_uri`` is smaller."""
 
-_FIELD_COST = 256
-"""Bytes of memory, roughly, for a field beside its text: a triple and three objects."""
-
-Said = TypeVar("Said")
-
-
-class Memory(Generic[Said]):
-    """What was judged of blocks of bytes; the older half is forgotten when the younger is full."""
-
-    __slots__ = ("_older", "_room", "_younger")
-
-    def __init__(self) -> None:
-        self._younger: dict[bytes, Said] = {}
-        self._older: dict[bytes, Said] = {}
-        self._room = MEMORY_SIZE
-
-    def recall(self, block: bytes) -> Said | None:
-        """Return what was judged of exactly these bytes."""
-        said = self._younger.get(block)
-        if said is None and (said := self._older.pop(block, None)) is not None:
-            self.keep(block, said)
-        return said
-
-    def keep(self, block: bytes, said: Said) -> None:
-        """Remember a judgement."""
-        if len(block) > MEMORY_BLOCK:
-            return
-        cost = 4 * len(block) + _FIELD_COST * block.count(b"\r\n")
-        if cost > self._room:
-            self._older, self._younger = self._younger, {}
-            self._room = MEMORY_SIZE
-        self._room -= cost
-        self._younger[block] = said
-
+_AFTER_DIGIT = len(b"1\r\n")
 
 _requests: Memory[RequestFields] = Memory()
-_requests_http10: Memory[RequestFields] = Memory()
-_responses: Memory[tuple[int, bytes, ResponseFields]] = Memory()
-"""Whole heads of answers, as their first lines vary little: status, phrase, and what the fields say."""
+"""Blocks of fields, each behind the last digit of its version, on which the judgement depends too."""
+_asked: Memory[tuple[str, RequestTarget]] = Memory()
+"""Method and target of an HTTP/1.1 request line that agrees with Host, behind it the value of that."""
+_responses: Memory[KnownHead] = Memory()
+"""Whole heads of answers, as their first lines vary little."""
 
 
 class _HeadReader:
@@ -213,6 +181,31 @@ class RequestCodec(_HeadReader):
         ``claims`` then holds the fields by which a proxy speaks for a client.  Raises ``BadMessage``, after
         which nothing may be read from this connection.
         """
+        if self._buffer or not self._overlooks:
+            return self._judge(piece)
+        # most heads come whole, and were seen before: the line from this host's clients, and the fields
+        end = piece.find(END_OF_HEAD) + 4
+        digit = piece.find(b"\r\n") - 1
+        said = _requests.younger.get(piece[digit:end])
+        if said is None or not said.is_usual:
+            return self._judge(piece)
+        asked = _asked.younger.get(piece[:digit] + said.host_key)
+        limits = self._limits
+        if (
+            asked is None
+            or end > limits.max_head
+            or digit > limits.max_uri
+            or said.count > limits.max_headers
+        ):
+            return self._judge(piece)
+        self.rest = piece[end:]
+        self.claims = said.claims
+        request = Request(asked[0], asked[1], Headers(said.fields, said.lines))
+        request.length = said.length
+        return request
+
+    def _judge(self, piece: bytes) -> Request | None:
+        """Take bytes of any head."""
         seen = len(self._buffer)
         head = self._buffer + piece if seen else piece
         if seen < 2 and self._overlooks and head.startswith(b"\r\n"):
@@ -225,12 +218,12 @@ class RequestCodec(_HeadReader):
             self._receive_part(head)
             return None
         method, target, is_http10, line_end = self._judge_line(head)
-        memory = _requests_http10 if is_http10 else _requests
-        block = head[line_end:end]
-        said = memory.recall(block)
+        digit = line_end - _AFTER_DIGIT
+        block = head[digit:end]
+        said = _requests.recall(block)
         if said is None:
-            said = judge_request_fields(self._take_fields(block), is_http10)
-            memory.keep(block, said)
+            said = judge_request_fields(self._take_fields(head[line_end:end]), is_http10)
+            _requests.keep(block, said)
             self._forget()
         elif said.count > self._limits.max_headers:
             raise self._too_large("too many fields")
@@ -238,7 +231,10 @@ class RequestCodec(_HeadReader):
             self._forget()
         self.rest = head[end:]
         self.claims = said.claims
-        return judge_request(method, target, is_http10, said)
+        request = judge_request(method, target, is_http10, said)
+        if said.is_usual and len(target) <= _MEMORY_TARGET and request.target.authority == said.host_text:
+            _asked.keep(head[:digit] + said.host_key, (method, request.target))
+        return request
 
     def glean(self, piece: bytes) -> Request | None:
         """Return what is understood of a head that is not complete, or was refused with ``piece``."""
@@ -309,16 +305,29 @@ class ResponseCodec(_HeadReader):
         if known is None:
             is_http10, status, phrase, line_end = judge_status_line(whole)
             said = judge_response_fields(self._take_fields(whole[line_end:]), is_http10)
-            _responses.keep(whole, (status, phrase, said))
+            known = KnownHead(status, phrase, said, written_head(status, phrase, said))
+            _responses.keep(whole, known)
             self._forget()
-        else:
-            status, phrase, said = known
-            if said.count > self._limits.max_headers:
-                raise self._too_large("too many fields")
-            if seen:
-                self._forget()
+        elif known.said.count > self._limits.max_headers:
+            raise self._too_large("too many fields")
+        elif seen:
+            self._forget()
         self.rest = head[end:]
-        return judge_response(status, phrase, said, method)
+        return judge_response(known.status, known.phrase, known.said, method)
+
+    def whole_answer(self, piece: bytes) -> KnownHead | None:
+        """Return the head if it was seen before, and all of its body came with it, which is in ``rest``.
+
+        Only for a head that announces the length of the body; whoever asked with HEAD asks ``receive``.
+        """
+        end = piece.find(END_OF_HEAD) + 4
+        known = _responses.younger.get(piece[:end])
+        if known is None or self._buffer or known.written is None or len(piece) - end != known.said.length:
+            return None
+        if end > self._limits.max_head or known.said.count > self._limits.max_headers:
+            return None
+        self.rest = piece[end:]
+        return known
 
     def _receive_part(self, head: bytes) -> None:
         """Judge what can be judged of a head that is not complete, or too large."""

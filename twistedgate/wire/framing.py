@@ -141,6 +141,8 @@ class RequestFields:
     host: bytes | None
     host_text: str
     """The same as text, empty for none."""
+    host_key: bytes
+    """What tells this host from any other, none included, and from the line that it is put behind."""
     length: int
     keep_alive: bool
     expects_continue: bool
@@ -149,6 +151,8 @@ class RequestFields:
     """The protocols of Upgrade, where Connection names it."""
     count: int
     """How many fields there were."""
+    is_usual: bool
+    """Whether a request with these fields, in HTTP/1.1, has nothing out of the ordinary but a length."""
 
 
 def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> RequestFields:
@@ -170,25 +174,26 @@ def judge_request_fields(raw_fields: list[RawField], is_http10: bool) -> Request
     length = _request_length(special, is_http10)
     host = special.hosts[0] if special.hosts else None
     options = tokens(special.connection)
-    nominated = _nominated(options)
-    if nominated:
+    if nominated := _nominated(options):
         fields = [field for field in fields if field[0] not in nominated]
         claims = [claim for claim in claims if claim[0] not in nominated]
-    if special.expects:
-        _judge_expect(special.expects)
+    _judge_expect(special.expects)
+    keep_alive = b"close" not in options and (not is_http10 or b"keep-alive" in options)
     return RequestFields(
         fields=tuple(fields),
         lines=write_lines(fields),
         claims=tuple(claims),
         host=host,
         host_text="" if host is None else host.decode("latin-1"),
+        host_key=b"" if host is None else b"\r\n" + host,
         length=length,
-        keep_alive=b"close" not in options and (not is_http10 or b"keep-alive" in options),
+        keep_alive=keep_alive,
         expects_continue=bool(special.expects) and not is_http10 and length != 0,
         accepts_trailers=b"trailers" in tokens(special.te),
         # one in HTTP/1.0 is overlooked (RFC 9110 section 7.8)
         upgrades=tuple(tokens(special.upgrades)) if b"upgrade" in options and not is_http10 else (),
         count=len(raw_fields),
+        is_usual=keep_alive and not (is_http10 or special.expects or special.te or special.upgrades),
     )
 
 
@@ -277,7 +282,7 @@ def _judge_upgrade(request: Request, upgrades: tuple[bytes, ...]) -> bytes | Non
 
 def _judge_expect(expects: list[bytes]) -> None:
     """Accept 100-continue alone (RFC 9110 section 10.1.1)."""
-    if len(expects) != 1 or expects[0].lower() != b"100-continue":
+    if expects and (len(expects) != 1 or expects[0].lower() != b"100-continue"):
         raise BadMessage(417, "expectation-failed")
 
 

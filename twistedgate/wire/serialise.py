@@ -24,11 +24,12 @@ def head(line: bytes, headers: Headers, length: int, extra: bytes = b"") -> byte
     lines = headers.known_lines
     if lines is None:
         lines = headers.lines
+    # sums: a format costs twice as much
     if length >= 0:
-        return b"%b%bContent-Length: %d\r\n%b\r\n" % (line, lines, length, extra)
+        return line + lines + b"Content-Length: %d\r\n" % length + extra + b"\r\n"
     if length == CHUNKED:
-        return b"%b%bTransfer-Encoding: chunked\r\n%b\r\n" % (line, lines, extra)
-    return b"%b%b%b\r\n" % (line, lines, extra)
+        return line + lines + b"Transfer-Encoding: chunked\r\n" + extra + b"\r\n"
+    return line + lines + extra + b"\r\n" if extra else line + lines + b"\r\n"
 
 
 def chunk(piece: bytes) -> bytes:
