@@ -240,9 +240,9 @@ class Scoreboard:
         return self.gauges[gauge * ROWS + row]
 
     def gauge_total(self, gauge: int) -> int:
-        """Return the sum of one gauge over all rows."""
+        """Return the sum of one gauge over the rows of all workers."""
         place = gauge * ROWS
-        return sum(self.gauges[place : place + self._head[_REACH]])
+        return sum(self.gauges[place + FIRST_WORKER : place + self._head[_REACH]])
 
     def clear_gauges(self, gauge: int, length: int) -> None:
         """Empty gauges in all rows; nobody may count there now."""
@@ -284,5 +284,7 @@ def _sum(pieces: Sequence[bytes]) -> bytes:
     No counter is negative or near its end, so nothing is carried from one to the next.  Four times as fast as
     word by word: 84,000 sums of four words in 5 ms, in place of 19.
     """
+    if len(pieces) == 1:
+        return pieces[0]
     total = sum(int.from_bytes(piece, sys.byteorder) for piece in pieces)
     return total.to_bytes(len(pieces[0]), sys.byteorder)
