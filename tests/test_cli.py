@@ -129,10 +129,17 @@ def test_the_version_is_printed(capsys: Output) -> None:
     assert capsys.readouterr().out == f"twistedgate {__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["status", "jobs", "reload", "upgrade", "targets", "top"])
-def test_what_is_not_built_yet_says_so(verb: str, capsys: Output) -> None:
-    assert main([verb, "--all", "x"]) == 2
+def test_what_is_not_built_yet_says_so(capsys: Output) -> None:
+    assert main(["jobs", "--all", "x"]) == 2
     assert "not built yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["status", "reload", "upgrade", "targets", "top"])
+def test_a_gateway_that_cannot_be_asked_is_a_sentence(verb: str, sound: str, capsys: Output) -> None:
+    assert main([verb, "-c", sound]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"twistedgate {verb}: {sound} has no admin listener")
+    assert said.out == ""
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """``twistedgate``: the operator's command line.
 
-It reads configurations and explains them; it opens no socket, and what it prints is made by the code that
-serves.  Exit: 0 for yes, 1 for no (a wrong configuration, no route), 2 for a command that is not understood.
+It reads configurations and explains them; what it prints is made by the code that serves.  The commands that
+ask a running gateway are in ``operator``; the others open no socket.  Exit: 0 for yes, 1 for no (a wrong
+configuration, no route, no gateway), 2 for a command that is not understood.
 """
 
 from __future__ import annotations
@@ -19,17 +20,12 @@ from twistedgate.config.load import DEFAULT_PATHS, default_path
 from twistedgate.config.model import KINDS, Configuration
 from twistedgate.config.reference import Kind, describe, page
 from twistedgate.explain import explain, table
+from twistedgate.operator.address import CannotAsk
+from twistedgate.operator.commands import add_commands
 from twistedgate.published import all_units
 from twistedgate.units import Units
 
-_LATER = {
-    "status": "asking a running gateway is not built yet; ask its admin listener: GET /status",
-    "targets": "asking a running gateway is not built yet; ask its admin listener: GET /status",
-    "top": "asking a running gateway is not built yet; ask its admin listener: GET /status",
-    "reload": "commands to a running gateway are not built yet; send it SIGHUP",
-    "upgrade": "upgrades in place are not built yet; start the new version beside the old one",
-    "jobs": "jobs are not built yet",
-}
+_LATER = {"jobs": "jobs are not built yet"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigurationErrors as errors:
         return _fail(f"{errors}\n{_counted(len(errors.errors), 'error')}")
+    except CannotAsk as error:
+        return _fail(f"twistedgate {chosen.verb}: {error}")
     except BrokenPipeError:
         # Whoever read has seen enough (`| head`); nothing is left to be said when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="twistedgate", description="Looks after the gateway's configuration."
+        prog="twistedgate", description="Looks after a gateway: its configuration, and itself while it runs."
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
@@ -82,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_argument("--markdown", action="store_true", help="the whole reference page")
     keys = verb("keys", _keys, "Make a key for a consumer.")
     keys.add_argument("what", choices=["new"], help="print a new key, once, and its line for the file")
+    add_commands(verb)
     verb("version", _version, "Print the version.")
     for name, missing in _LATER.items():
         verbs.add_parser(name, help=missing, add_help=False)

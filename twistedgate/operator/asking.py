@@ -1,0 +1,140 @@
+"""One question to a running gateway, and its answer: HTTP over TCP, TLS or a unix socket, with a deadline.
+
+The ``Host`` is always ``localhost``, which every admin listener takes for its own name.  What goes wrong is
+told in sentences; no exception's text of unknown origin gets out, and the token never does.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from twistedgate.operator.address import Address, CannotAsk
+
+PATIENCE = 10.0
+"""Seconds for a connection, and for each piece of an answer: what is asked is answered at once."""
+
+LONG_PATIENCE = 120.0
+"""Seconds for a command: a reload looks names up, an upgrade waits for workers to start."""
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes; the status of some ten thousand targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of the gateway: what it says, and whether that is what was asked for."""
+
+    is_good: bool
+    document: dict[str, Any]
+
+
+class _Connection(HTTPConnection):
+    """A connection to an address that is no URL."""
+
+    def __init__(self, address: Address, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._address = address
+        self._patience = timeout
+
+    def connect(self) -> None:
+        """Connect."""
+        address = self._address
+        if address.path:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(self._patience)
+            self.sock.connect(address.path)
+            plain = self.sock
+        else:
+            plain = socket.create_connection((address.host, address.port), self._patience)
+        self.sock = plain
+        if address.is_secure:
+            self.sock = _trust(address).wrap_socket(plain, server_hostname=address.host or "localhost")
+
+
+def ask(address: Address, path: str, method: str = "GET") -> Reply:
+    """Ask for ``path``; raises ``CannotAsk`` if there is no answer that says anything."""
+    connection = _Connection(address, PATIENCE if method == "GET" else LONG_PATIENCE)
+    fields = {"Accept": "application/json"}
+    if method != "GET":
+        fields["Content-Type"] = "application/json"
+    if address.token:
+        fields["Authorization"] = f"Bearer {address.token}"
+    try:
+        connection.request(method, path, headers=_encoded(fields))
+        answer = connection.getresponse()
+        body = answer.read(LARGEST_ANSWER)
+    except ssl.SSLCertVerificationError as error:
+        raise CannotAsk(_distrust(address, error)) from None
+    except (OSError, HTTPException) as error:
+        raise CannotAsk(_unreachable(address, error)) from None
+    finally:
+        connection.close()
+    return _understand(address, answer.status, body)
+
+
+def _encoded(fields: dict[str, str]) -> Any:
+    """Return the fields as bytes: a token need not be ASCII."""
+    return {name: value.encode() for name, value in fields.items()}
+
+
+def _trust(address: Address) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if address.certificate:
+        # the very certificate that the configuration names, whatever names it is for
+        context.check_hostname = False
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(cafile=address.certificate)
+    return context
+
+
+def _distrust(address: Address, error: ssl.SSLCertVerificationError) -> str:
+    if address.certificate:
+        return (
+            f"the gateway at {address.shown} shows a certificate that is not in {address.certificate}; "
+            "if that was renewed since, send the gateway SIGHUP"
+        )
+    return f"the certificate of {address.shown} is not trusted: {error.verify_message}"
+
+
+def _unreachable(address: Address, error: Exception) -> str:
+    match error:
+        case ConnectionRefusedError() | FileNotFoundError():
+            return f"nothing answers at {address.shown}; does the gateway run?"
+        case PermissionError():
+            return f"{address.shown} may not be opened by this user; use sudo, or join the socket's group"
+        case TimeoutError():
+            return f"the gateway at {address.shown} does not answer in time"
+        case ssl.SSLError():
+            return f"no TLS at {address.shown}: {error.reason or 'it ended'}"
+        case HTTPException():
+            return f"what answers at {address.shown} does not speak HTTP"
+        case OSError():
+            return f"{address.shown} cannot be asked: {error.strerror or 'no such address'}"
+    return f"{address.shown} cannot be asked"
+
+
+def _understand(address: Address, status: int, body: bytes) -> Reply:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise CannotAsk(f"what answers at {address.shown} is no admin listener of twistedgate")
+    reason = document.get("reason")
+    if status == 401:
+        missing = (
+            "its own admin_token" if not address.token else "another admin_token than the one it was shown"
+        )
+        raise CannotAsk(f"the gateway at {address.shown} wants {missing}; --token-file FILE names one")
+    if status != 200 and reason not in ("command-refused", "unknown-name"):
+        raise CannotAsk(f"the gateway at {address.shown} refuses: {status} {_plain(reason)}")
+    return Reply(status == 200, document)
+
+
+def _plain(word: object) -> str:
+    return word if isinstance(word, str) and word.isprintable() else ""
