@@ -36,7 +36,7 @@ class TakesViews(Protocol):
         """Take bytes that are gone when this returns."""
 
 
-_AT_FIRST = {"dataBuffer": b"", "TLS": False, "_writeDisconnected": False, "_aborting": False}
+_AT_FIRST = (("dataBuffer", b""), ("TLS", False), ("_writeDisconnected", False), ("_aborting", False))
 """What every write asks; left to Twisted's classes, looking for it would take three times as long."""
 
 
@@ -51,7 +51,8 @@ class _Eager(tcp.Connection):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.__dict__.update(_AT_FIRST)
+        for name, value in _AT_FIRST:
+            setattr(self, name, value)
 
     def write(self, piece: bytes) -> None:
         """Send at once what the kernel takes; queue the rest."""
