@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TYPE_CHECKING
 
 from twistedgate.config.model import UpstreamConfig
 from twistedgate.errors import ClientGone, UpstreamFailure
@@ -120,7 +120,8 @@ class Upstream:
 
     def release(self, target: TargetPort, exchange: Exchange) -> None:
         """Count one request less in flight to ``target``, and judge a body that was relayed."""
-        target = cast(Target, target)
+        if TYPE_CHECKING:
+            assert isinstance(target, Target)
         target.give_back()
         is_trial = target.trial is exchange
         if exchange.reason in _BROKEN_BODIES:
@@ -136,7 +137,8 @@ class Upstream:
 
     async def send(self, target: TargetPort, exchange: Exchange, head: bytes) -> Response:
         """Send a request and return the head of its answer; raises ``UpstreamFailure``."""
-        target = cast(Target, target)
+        if TYPE_CHECKING:
+            assert isinstance(target, Target)
         connection: UpstreamConnection | None = None
         response: Response | None = None
         now = self._now()
