@@ -16,6 +16,7 @@ from tests.upstream.network import Attempt, Names, Probe
 from twistedgate.service import GatewayService
 from twistedgate.serving import TLSOf
 from twistedgate.units import Units
+from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.targets import Surroundings
@@ -110,10 +111,14 @@ class Running(GatewayService):
     def _make_resolver(self) -> Resolver:
         return Resolver(self.reactor, self.names)
 
-    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
+    def _make_watching(self) -> Watching:
         now = time.monotonic  # as the listeners and the sweep have it
-        probing = Probing(self.reactor, now, self._chance, self.probe)
-        return Surroundings(self.reactor, now, self._chance, self._resolver, probing, tls)
+        return Watching(
+            now, self._resolver, Probing(self.reactor, now, self._chance, self.probe), self._tls_of
+        )
+
+    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
+        return Surroundings(self.reactor, time.monotonic, self._chance, tls, self.judges.port)
 
     @staticmethod
     def _chance() -> float:

@@ -364,12 +364,12 @@ def test_proof_is_asked_for_as_the_configuration_of_now_says(make: Make, tmp_pat
     running = make(FRONT, orders(secure))
     upstream = running.server.upstreams.upstreams["orders"]
     (target,) = upstream.config.targets
-    before = running.server._tls_of(upstream.config, target)
-    assert running.server._tls_of(upstream.config, target) is before
+    before = running.server.tls_of(upstream.config, target)
+    assert running.server.tls_of(upstream.config, target) is before
     Path(first.path).write_bytes(Path(second.path).read_bytes())
     running.reload()
     assert running.server.upstreams.upstreams["orders"] is upstream
-    assert running.server._tls_of(upstream.config, target) is not before
+    assert running.server.tls_of(upstream.config, target) is not before
 
 
 def test_many_reloads_leave_nothing_behind(make: Make) -> None:

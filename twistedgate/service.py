@@ -27,17 +27,20 @@ from twisted.logger import Logger
 from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
-from twistedgate.config.model import Configuration, ListenerConfig
+from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.net.announcing import Announcing
 from twistedgate.net.notify import Notifier
 from twistedgate.net.signals import install_signals
+from twistedgate.net.tls import ClientTLS
 from twistedgate.operations import Operations
 from twistedgate.reloading import Reloading, names_of
 from twistedgate.serving import Prepared as PreparedServing
 from twistedgate.serving import Server, TLSOf
 from twistedgate.units import Units
+from twistedgate.upstream.judges import Judges
+from twistedgate.upstream.judging import Judging, Standing, Watching
 from twistedgate.upstream.lookup import SystemLookup
 from twistedgate.upstream.probe import HTTPProbe
 from twistedgate.upstream.prober import Probing
@@ -54,6 +57,7 @@ class Prepared:
     """A configuration, ready to be swapped in."""
 
     serving: PreparedServing
+    judges: dict[str, Judging]
     operators: PreparedListeners
 
 
@@ -77,7 +81,9 @@ class GatewayService(Service):
             lambda: self.configuration,
             self._use,
         )
+        self.judges = Judges(self._make_watching(), self._publish)
         self.server = Server(reactor, configuration, units, self._make_surroundings)
+        self.server.swept = self.judges.sweep
         self.operators = Listeners(reactor, self._make_admin_listener)
         self._announcing = Announcing(Notifier.from_environment(os.environ), reactor)
         self._first: Prepared | None = None
@@ -85,10 +91,21 @@ class GatewayService(Service):
     def _make_resolver(self) -> Resolver:
         return Resolver(self._reactor, SystemLookup(self._reactor))
 
-    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
+    def _make_watching(self) -> Watching:
         reactor, now = self._reactor, time.monotonic
         probing = Probing(reactor, now, random.random, HTTPProbe(reactor))
-        return Surroundings(reactor, now, random.random, self._resolver, probing, tls)
+        return Watching(now, self._resolver, probing, self._tls_of)
+
+    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
+        return Surroundings(self._reactor, time.monotonic, random.random, tls, self.judges.port)
+
+    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
+        """Return the TLS of a target for its checks: that of the requests."""
+        return self.server.tls_of(upstream, target)
+
+    def _publish(self, upstream: str, standings: tuple[Standing, ...]) -> None:
+        """Tell those who send requests how the targets stand."""
+        self.server.upstreams.take(upstream, standings)
 
     def _make_admin_listener(self, config: ListenerConfig) -> AdminListener:
         return AdminListener(config, self._make_site)
@@ -147,7 +164,8 @@ class GatewayService(Service):
         """Make everything that a configuration wants, aside; what it raises leaves nothing behind."""
         serving = self.server.prepare(configuration)
         try:
-            return Prepared(serving, self.operators.prepare(_operators(configuration)))
+            judges = self.judges.prepare(configuration.upstreams)
+            return Prepared(serving, judges, self.operators.prepare(_operators(configuration)))
         except BaseException:
             self.server.abandon(serving)
             raise
@@ -156,6 +174,8 @@ class GatewayService(Service):
         """Swap a prepared configuration in."""
         self.configuration = prepared.serving.configuration
         self.server.commit(prepared.serving)
+        # at once: whoever is new there knows of no target before
+        self.judges.commit(prepared.judges)
         self.operators.commit(prepared.operators)
 
     def _use(self, configuration: Configuration) -> None:
@@ -218,6 +238,7 @@ class GatewayService(Service):
         self._announcing.stop()
         self._stop_waiting()
         self.operators.stop_accepting()
+        self.judges.stop()
         return self.server.stop()
 
 

@@ -86,7 +86,7 @@ class Server:
         self.answered = 0
         """Requests that have ended, whatever their answer."""
         self._tls = UpstreamTLS()
-        self.upstreams = Upstreams(make_surroundings(self._tls_of))
+        self.upstreams = Upstreams(make_surroundings(self.tls_of))
         self.capacity = Capacity(
             raise_descriptors(), count_descriptors() + OWN_DESCRIPTORS, lambda: self.upstreams.open_count
         )
@@ -99,12 +99,14 @@ class Server:
         self._request_ids = RequestIds(secrets.token_hex(6))
         self._serving = Serving()
         self._sweeping = LoopingCall(self._sweep)
+        self.swept: Callable[[float], object] = lambda now: None
+        """Called in each sweep: deadlines that are another's."""
 
     def _observe(self, exchange: Exchange) -> None:
         self.answered += 1
         self.access_log.write(exchange)
 
-    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
+    def tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
         """Return the TLS of a target by the configuration of now."""
         return self._tls.creator(upstream, target)
 
@@ -199,6 +201,7 @@ class Server:
         self._serving.wall_offset = time.time() - now
         self.listeners.sweep(now)
         self.upstreams.sweep(now)
+        self.swept(now)
         if self.capacity.is_paused:
             self.capacity.check()
 

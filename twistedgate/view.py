@@ -40,7 +40,7 @@ class View:
         used = {route.upstream for route in service.configuration.routes.values() if route.upstream}
         for name, upstream in service.server.upstreams.upstreams.items():
             if name in used and not upstream.targets.available_count:
-                why = _why_none(upstream.targets.verdicts(time.monotonic()))
+                why = _why_none(service.judges.judgings[name].verdicts(time.monotonic()))
                 reasons.append(f"upstream {name} has no target that may be picked: {why}")
         return reasons
 
@@ -59,7 +59,7 @@ class View:
             "workers": [self._worker()],
             "requests": service.server.answered,
             "connections": service.server.capacity.open_count,
-            "accepting_paused": service.server.capacity.is_paused,
+            "accepting_paused": service.server.capacity.is_full,
             "access_log_dropped": service.server.access_log.dropped,
             "listeners": {
                 bound.config.name: {
@@ -79,7 +79,10 @@ class View:
                 }
                 for name, route in routes.items()
             },
-            "upstreams": {name: _upstream(upstream, now) for name, upstream in upstreams.items()},
+            "upstreams": {
+                name: _upstream(upstream, service.judges.judgings[name].verdicts(now), now)
+                for name, upstream in upstreams.items()
+            },
         }
 
     def _worker(self) -> Mapping[str, object]:
@@ -109,7 +112,7 @@ def _standing(verdict: Verdict) -> str:
     return f"{verdict.name} is {verdict.state.value}" + (f" ({error})" if error else "")
 
 
-def _upstream(upstream: Upstream, now: float) -> Mapping[str, object]:
+def _upstream(upstream: Upstream, verdicts: list[Verdict], now: float) -> Mapping[str, object]:
     return {
         "balance": upstream.config.balance,
         "requests": upstream.requests,
@@ -117,7 +120,7 @@ def _upstream(upstream: Upstream, now: float) -> Mapping[str, object]:
         "connections": upstream.pool.open_count,
         "idle_connections": upstream.pool.idle_count,
         "available": upstream.targets.available_count,
-        "targets": [_target(upstream, verdict, now) for verdict in upstream.targets.verdicts(now)],
+        "targets": [_target(upstream, verdict, now) for verdict in verdicts],
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.end_to_end.conftest import Begin
+from tests.end_to_end.conftest import Begin, reload
 from tests.end_to_end.harness.client import get
 from tests.end_to_end.harness.configuration import everything_to, route, upstream
 from tests.end_to_end.harness.daemon import Daemon
@@ -176,6 +176,24 @@ def test_a_target_that_fails_in_traffic_is_ejected_and_comes_back_by_a_trial(
     two[0].breaks.clear()
     until(lambda: b"one" in answered_by(daemon), "the ejected target is back")
     assert target(daemon, "main", two[0].port)["state"] == "up"
+
+
+def test_who_is_down_or_ejected_is_so_after_a_change_of_something_else(
+    begin: Begin, two: list[Patient]
+) -> None:
+    ports = [patient.port for patient in two]
+    options = {**CHECKED, "eject_after": 1, "eject_for": "300s", "max_ejected": "100%"}
+    with Recorder() as third:
+        third.otherwise(lambda visit: visit.answer(200, b"three"))
+        daemon = begin(upstream("main", *ports, third.port, **options), route("main", "*"))
+        two[0].status = 503
+        wait_until(daemon, "main", ports[0], "down")
+        two[1].breaks.set()
+        answered_by(daemon)
+        wait_until(daemon, "main", ports[1], "ejected")
+        reload(daemon, upstream("main", *ports, third.port, retries=0, **options), route("main", "*"))
+        assert answered_by(daemon, 6) == {b"three"}
+        assert [target(daemon, "main", port)["state"] for port in ports] == ["down", "ejected"]
 
 
 def test_the_last_target_is_never_ejected(begin: Begin, two: list[Patient]) -> None:

@@ -12,6 +12,7 @@ from twistedgate.balancing.health import State
 from twistedgate.exchange import Exchange
 from twistedgate.fakes.body import Body
 from twistedgate.testing import exchange
+from twistedgate.upstream.judging import Judging, Standing
 from twistedgate.upstream.target import Target
 from twistedgate.upstream.upstream import Upstream
 
@@ -51,8 +52,18 @@ class House:
     def __init__(self, *places: str, **options: Any) -> None:
         self.world = World()
         self.config = upstream_config(*(places or (FIRST,)), **options)
-        self.upstream = Upstream(self.config, self.world.surroundings)
+        self.judging: Judging = Judging(self.config, self.world.watching, None, self._publish)
+        self.upstream: Upstream = Upstream(self.config, self.world.heard_by(self.judging))
         self.upstream.start()
+        self.judging.start()
+
+    def _publish(self, standings: tuple[Standing, ...]) -> None:
+        self.upstream.targets.take(standings)
+
+    def sweep(self) -> None:
+        """Let time act."""
+        self.upstream.sweep(self.now)
+        self.judging.tick(self.now)
 
     @property
     def network(self) -> Any:
@@ -95,7 +106,7 @@ class House:
 
     def state(self, name: str = FIRST) -> State:
         """Return how a target stands."""
-        (verdict,) = [one for one in self.upstream.targets.verdicts(self.now) if one.name == name]
+        (verdict,) = [one for one in self.judging.verdicts(self.now) if one.name == name]
         return verdict.state
 
     @property

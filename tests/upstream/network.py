@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -14,7 +15,7 @@ from twisted.python.failure import Failure
 from tests.upstream.conversation import Wire
 from twistedgate.config.model import TargetConfig, UpstreamConfig
 from twistedgate.upstream.connection import UpstreamConnection
-from twistedgate.upstream.judging import Watching
+from twistedgate.upstream.judging import JudgePort, Watching
 from twistedgate.upstream.prober import HealthCheck, Probing
 from twistedgate.upstream.resolver import Answer, Resolver
 from twistedgate.upstream.targets import Surroundings
@@ -119,6 +120,29 @@ class Probe:
         return {name for name, asking in self._waiting.items() if not asking.called}
 
 
+class Told:
+    """A judge that decides nothing: what it is told of requests, in order."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def failed(self, target: str, reason: str, now: float) -> None:
+        """A request came to nothing."""
+        self.lines.append(f"{target} failed: {reason}")
+
+    def succeeded(self, target: str, now: float) -> None:
+        """A request was answered."""
+        self.lines.append(f"{target} succeeded")
+
+    def trial_started(self, target: str, now: float) -> None:
+        """A trial is under way."""
+        self.lines.append(f"{target} is tried")
+
+    def trial_abandoned(self, target: str, now: float) -> None:
+        """A trial ended without a verdict."""
+        self.lines.append(f"{target} was tried in vain")
+
+
 class World:
     """What an upstream gets from its process: a network, names, checks, and chance that never changes."""
 
@@ -130,9 +154,14 @@ class World:
         now = self.network.seconds
         probing = Probing(self.network, now, self._chance, self.probe)
         self.watching = Watching(now, self.resolver, probing, lambda upstream, target: None)
+        self.told = Told()
         self.surroundings = Surroundings(
-            self.network, now, self._chance, self.resolver, probing, lambda upstream, target: None
+            self.network, now, self._chance, lambda upstream, target: None, lambda upstream: self.told
         )
+
+    def heard_by(self, judge: JudgePort) -> Surroundings:
+        """Return the surroundings of an upstream that has this judge."""
+        return dataclasses.replace(self.surroundings, judge_of=lambda upstream: judge)
 
     @staticmethod
     def _chance() -> float:

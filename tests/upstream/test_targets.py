@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import capturedLogs
 
 from tests.upstream.network import World, targets, upstream_config
 from twistedgate.balancing.health import State
 from twistedgate.config.model import TargetConfig
 from twistedgate.testing import exchange
+from twistedgate.upstream.judging import Judging, Standing
 from twistedgate.upstream.target import Target
 from twistedgate.upstream.targets import Targets
 
@@ -16,13 +18,28 @@ FIRST, SECOND, THIRD = "192.0.2.1:80", "192.0.2.2:80", "192.0.2.3:80"
 
 
 class Watched:
-    """The targets of an upstream, and what became of them."""
+    """The targets of an upstream, who judges them, and what became of them."""
 
-    def __init__(self, world: World, *places: str, previous: Targets | None = None, **options: Any) -> None:
+    def __init__(self, world: World, *places: str, previous: Watched | None = None, **options: Any) -> None:
         self.world = world
         self.gone: list[str] = []
-        self.targets = Targets(upstream_config(*places, **options), world.surroundings, previous)
+        config = upstream_config(*places, **options)
+        self.judging: Judging = Judging(config, world.watching, previous and previous.judging, self._publish)
+        self.targets: Targets = Targets(
+            config, world.heard_by(self.judging), None if previous is None else previous.targets
+        )
         self.targets.start(lambda target: self.gone.append(target.name))
+        self.judging.start()
+        if previous is not None:
+            previous.stop()
+
+    def _publish(self, standings: tuple[Standing, ...]) -> None:
+        self.targets.take(standings)
+
+    def stop(self) -> None:
+        """Be no more in use."""
+        self.targets.stop()
+        self.judging.stop()
 
     @property
     def now(self) -> float:
@@ -56,11 +73,11 @@ class Watched:
     def pass_time(self, seconds: float) -> None:
         """Let time pass."""
         self.world.network.advance(seconds)
-        self.targets.tick(self.now)
+        self.judging.tick(self.now)
 
     def states(self) -> dict[str, State]:
         """Return how each target stands."""
-        return {verdict.name: verdict.state for verdict in self.targets.verdicts(self.now)}
+        return {verdict.name: verdict.state for verdict in self.judging.verdicts(self.now)}
 
 
 # names and addresses
@@ -95,27 +112,6 @@ def test_addresses_that_stay_keep_their_counts() -> None:
     assert sorted(set(watched.picked())) == [SECOND, THIRD]
 
 
-def test_an_address_that_returns_is_a_new_target() -> None:
-    world = World(orders=("192.0.2.1", "192.0.2.2"))
-    watched = Watched(world, "orders.test:80", eject_after=1)
-    watched.fail(FIRST)
-    assert watched.states()[FIRST] == State.EJECTED
-    for addresses in (("192.0.2.2",), ("192.0.2.1", "192.0.2.2")):
-        world.names.known["orders.test"] = addresses
-        world.network.advance(30)
-    assert watched.states() == {FIRST: State.UP, SECOND: State.UP}
-
-
-def test_a_name_that_cannot_be_looked_up_any_more_keeps_its_addresses() -> None:
-    world = World(orders=("192.0.2.1",))
-    watched = Watched(world, "orders.test:80")
-    world.names.known["orders.test"] = ()
-    with capturedLogs() as logged:
-        world.network.advance(30)
-    assert len(logged) == 1
-    assert watched.picked(1) == [FIRST]
-
-
 def test_two_names_of_one_address_are_one_target_as_the_first_is_configured() -> None:
     world = World(a=("192.0.2.1",), b=("192.0.2.1",))
     configured = (TargetConfig("http", "a.test", 80, weight=3), TargetConfig("http", "b.test", 80, weight=1))
@@ -134,7 +130,7 @@ def test_a_target_that_is_another_names_now_has_that_ones_weight() -> None:
     watched = Watched(world, targets=configured)
     world.names.known["a.test"] = ("192.0.2.3",)
     world.network.advance(30)
-    weights = {verdict.name: verdict.weight for verdict in watched.targets.verdicts(watched.now)}
+    weights = {verdict.name: verdict.weight for verdict in watched.judging.verdicts(watched.now)}
     assert weights == {FIRST: 1, SECOND: 1, THIRD: 3}
     assert watched.targets.by_name[FIRST].weight == 1
 
@@ -157,7 +153,7 @@ def test_a_stop_leaves_nothing_behind() -> None:
     world = World(a=("192.0.2.1",))
     watched = Watched(world, "a.test:80", "b.test:80", health_path="/health")
     assert world.probe.under_way == {FIRST}
-    watched.targets.stop()
+    watched.stop()
     assert world.probe.under_way == set()
     world.names.known["a.test"] = ("192.0.2.9",)
     world.network.advance(100)
@@ -168,53 +164,24 @@ def test_a_stop_leaves_nothing_behind() -> None:
 # the judge
 
 
-def test_checks_take_a_target_down_and_bring_it_back_with_one_line_each() -> None:
+def test_checks_take_a_target_down_and_bring_it_back() -> None:
     world = World()
     watched = Watched(world, FIRST, SECOND, health_path="/health", health_rise=1)
-    with capturedLogs() as logged:
-        world.probe.answer(FIRST, 500)
-        world.probe.answer(SECOND, 200)
-        assert watched.gone == [FIRST]
-        assert set(watched.picked()) == {SECOND}
-        world.network.advance(5)
-        world.probe.answer(FIRST, 503)
-        world.network.advance(5)
-        world.probe.answer(FIRST, 200)
+    world.probe.answer(FIRST, 500)
+    world.probe.answer(SECOND, 200)
+    assert watched.gone == [FIRST]
+    assert set(watched.picked()) == {SECOND}
+    world.network.advance(5)
+    world.probe.answer(FIRST, 200)
     assert sorted(set(watched.picked())) == [FIRST, SECOND]
-    assert [(event["log_level"].name, formatEvent(event)) for event in logged] == [
-        ("warn", f"upstream orders: target {FIRST} is down: its first check is bad: status 500"),
-        ("info", f"upstream orders: target {FIRST} is up: 1 good checks in a row"),
-    ]
-
-
-def test_each_target_is_asked_by_its_address_and_for_its_own_host() -> None:
-    world = World(orders=("192.0.2.1", "192.0.2.2"))
-    Watched(world, "orders.test:80", health_path="/health")
-    assert [(check.address, check.host, check.path) for check in world.probe.asked] == [
-        ("192.0.2.1", "orders.test", "/health"),
-        ("192.0.2.2", "orders.test", "/health"),
-    ]
-
-
-def test_targets_that_come_and_go_are_checked_while_they_are_there() -> None:
-    world = World(orders=("192.0.2.1", "192.0.2.2"))
-    Watched(world, "orders.test:80", health_path="/health", health_timeout=1000.0)
-    world.names.known["orders.test"] = ("192.0.2.2", "192.0.2.3")
-    world.network.advance(30)
-    assert world.probe.under_way == {SECOND, THIRD}
-    assert len(world.probe.asked) == 3
 
 
 def test_failures_eject_a_target_and_close_what_is_idle() -> None:
     watched = Watched(World(), FIRST, SECOND, eject_after=3)
-    with capturedLogs() as logged:
-        watched.fail(FIRST, times=5)
+    watched.fail(FIRST, times=5)
     assert watched.gone == [FIRST]
     assert set(watched.picked()) == {SECOND}
     assert watched.targets.available_count == 1
-    assert [formatEvent(event) for event in logged] == [
-        f"upstream orders: target {FIRST} is ejected: 3 failures in a row, out for 30 s: reset"
-    ]
 
 
 def test_a_good_answer_in_between_begins_anew() -> None:
@@ -224,7 +191,7 @@ def test_a_good_answer_in_between_begins_anew() -> None:
         watched.succeed(FIRST)
     assert watched.states()[FIRST] == State.UP
     assert watched.targets.by_name[FIRST].failed == 8
-    assert watched.targets.by_name[FIRST].consecutive_failures == 0
+    assert not watched.targets.by_name[FIRST].is_suspected
 
 
 def ejected(**options: Any) -> Watched:
@@ -336,8 +303,7 @@ def test_what_stays_keeps_its_counts_and_takes_the_new_options() -> None:
     before = Watched(world, FIRST, SECOND)
     kept = before.targets.by_name[FIRST]
     kept.in_flight, kept.requests = 2, 5
-    after = Watched(world, targets=targets(FIRST, THIRD, weight=4), previous=before.targets)
-    before.targets.stop()
+    after = Watched(world, targets=targets(FIRST, THIRD, weight=4), previous=before)
     assert after.names == [FIRST, THIRD]
     assert after.targets.by_name[FIRST] is kept
     assert (kept.in_flight, kept.requests, kept.weight) == (2, 5, 4)
@@ -347,7 +313,7 @@ def test_another_scheme_is_another_target() -> None:
     world = World()
     before = Watched(world, FIRST)
     secure = (TargetConfig("https", "192.0.2.1", 80),)
-    after = Watched(world, targets=secure, previous=before.targets)
+    after = Watched(world, targets=secure, previous=before)
     assert after.targets.by_name[FIRST] is not before.targets.by_name[FIRST]
 
 
@@ -355,8 +321,7 @@ def test_an_exchange_of_before_does_not_judge_what_is_anothers_by_now() -> None:
     world = World()
     before = Watched(world, FIRST, SECOND, eject_after=2)
     before.fail(FIRST)
-    after = Watched(world, targets=targets(FIRST, SECOND, weight=7), previous=before.targets)
-    before.targets.stop()
+    after = Watched(world, targets=targets(FIRST, SECOND, weight=7), previous=before)
     with capturedLogs() as logged:
         before.fail(FIRST, times=9)
         before.succeed(FIRST)
@@ -371,11 +336,135 @@ def test_an_exchange_of_before_does_not_judge_what_is_anothers_by_now() -> None:
 def test_nor_takes_the_trial_that_is_for_those_of_now() -> None:
     world = World()
     before = Watched(world, FIRST, SECOND)
-    after = Watched(world, FIRST, SECOND, previous=before.targets, eject_after=1, eject_for=10.0)
-    before.targets.stop()
+    after = Watched(world, FIRST, SECOND, previous=before, eject_after=1, eject_for=10.0)
     after.fail(FIRST)
     after.pass_time(10)
     assert FIRST in before.picked(4)
     assert trial_of(after).name == FIRST
     after.succeed(FIRST)
     assert after.states()[FIRST] == State.UP
+
+
+# a judge in another process
+
+
+class Line:
+    """The targets of an upstream that is judged elsewhere: nothing comes back but what the test says."""
+
+    def __init__(self, **options: Any) -> None:
+        self.world = World()
+        self.gone: list[str] = []
+        config = upstream_config(FIRST, SECOND, **options)
+        self.targets = Targets(config, self.world.surroundings, None)
+        self.targets.start(lambda target: self.gone.append(target.name))
+
+    @property
+    def now(self) -> float:
+        """The test's time."""
+        return self.world.network.seconds()
+
+    def stand(self, **first: Any) -> None:
+        """Let it be said that all is well, but for what is said of the first target."""
+        self.targets.take(
+            [
+                dataclasses.replace(UP, **first),
+                dataclasses.replace(UP, name=SECOND, address="192.0.2.2", place=1),
+            ]
+        )
+
+    def grant(self, until: float) -> None:
+        """Let the trial of the first target be granted."""
+        self.stand(state=State.TRIAL, is_trial=True, is_suspected=True, trial_until=until)
+
+    def pick(self) -> Target:
+        """Choose a target."""
+        target = self.targets.pick(b"", (), exchange())
+        assert target is not None
+        return target
+
+    def picked(self) -> set[str]:
+        """Return who is picked."""
+        return {self.pick().name for _ in range(4)}
+
+    @property
+    def told(self) -> list[str]:
+        """What the judge was told."""
+        return self.world.told.lines
+
+
+UP = Standing(FIRST, "192.0.2.1", 0, State.UP, 1, True, False, False, 0.0, "")
+
+
+def test_nobody_is_picked_before_it_is_said_how_they_stand() -> None:
+    line = Line()
+    assert line.targets.pick(b"", (), exchange()) is None
+    line.stand()
+    assert line.picked() == {FIRST, SECOND}
+
+
+def test_whoever_failed_here_is_suspected_at_once_and_elsewhere_when_it_is_said() -> None:
+    line = Line()
+    line.stand()
+    first = line.targets.by_name[FIRST]
+    line.targets.failed(first, "reset", line.now)
+    assert first.is_suspected
+    line.targets.succeeded(first, line.now)
+    assert not first.is_suspected
+    line.stand(is_suspected=True)
+    assert first.is_suspected
+    line.stand()
+    assert not first.is_suspected
+    assert line.told == [f"{FIRST} failed: reset", f"{FIRST} succeeded"]
+
+
+def test_one_trial_is_made_of_each_permission() -> None:
+    line = Line()
+    line.grant(line.now + 1)
+    assert line.picked() == {FIRST, SECOND}
+    line.grant(line.now + 1)  # said before the trial was heard of
+    assert line.picked() == {SECOND}
+    line.world.network.advance(0.5)
+    line.grant(line.now + 1)
+    assert line.picked() == {FIRST, SECOND}
+    assert line.told == [f"{FIRST} is tried"] * 2
+
+
+def test_and_none_when_it_is_over() -> None:
+    line = Line()
+    line.grant(line.now + 1)
+    line.world.network.advance(1)
+    assert line.picked() == {SECOND}
+    assert line.targets.available_count == 1
+    assert line.told == []
+    line.stand()
+    assert line.picked() == {FIRST, SECOND}
+
+
+def test_a_trial_that_is_anothers_is_not_picked() -> None:
+    line = Line()
+    line.stand(state=State.TRIAL, may_pick=False)
+    assert line.picked() == {SECOND}
+
+
+def test_the_turns_go_on_when_nothing_is_different() -> None:
+    """What is not said anew leaves the balancer alone: who stood in for another loses no turn by it."""
+    line = Line()
+    line.stand()
+    line.targets.pick(b"", (line.targets.by_name[FIRST],), exchange())
+    line.stand(is_suspected=True)
+    assert [line.pick().name for _ in range(3)] == [FIRST, SECOND, FIRST]
+
+
+def test_what_is_idle_is_closed_once_for_each_time_that_a_target_goes_out() -> None:
+    line = Line()
+    for state in (State.UP, State.EJECTED, State.EJECTED, State.TRIAL, State.EJECTED, State.DOWN, State.UP):
+        line.stand(state=state, may_pick=state == State.UP)
+    line.targets.take([])
+    assert line.gone == [FIRST] * 4 + [SECOND]
+
+
+def test_a_weight_that_is_none_is_nobodys_who_may_still_be_picked_elsewhere() -> None:
+    line = Line()
+    line.stand(weight=3)
+    line.stand(state=State.DRAINED, weight=0, may_pick=False)
+    assert line.targets.by_name[FIRST].weight == 3

@@ -239,7 +239,7 @@ def test_what_was_wrong_is_told_of_the_target() -> None:
     house.network.last.succeed()
     house.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n")
     sent.fails()
-    (verdict,) = house.upstream.targets.verdicts(house.now)
+    (verdict,) = house.judging.verdicts(house.now)
     assert verdict.last_error == "bad-response (its Transfer-Encoding)"
 
 
@@ -339,7 +339,7 @@ def test_good_answers_in_between_short_or_long(streams: bool) -> None:
             house.say(OK)
         sent.end()
         house.upstream.pool.drop(sent.target)
-        assert sent.target.consecutive_failures == 0
+        assert not sent.target.is_suspected
     assert house.state() == State.UP
 
 
@@ -367,7 +367,7 @@ def on_trial() -> House:
     house = House(FIRST, SECOND, eject_after=1, eject_for=5.0)
     house.upstream.targets.failed(house.upstream.targets.by_name[FIRST], "reset", house.now)
     house.network.advance(5.0)
-    house.upstream.sweep(house.now)
+    house.sweep()
     assert house.state() == State.TRIAL
     return house
 
@@ -440,13 +440,11 @@ def test_nor_does_a_trial_that_was_never_sent_for_want_of_descriptors() -> None:
 # time, and the end
 
 
-def test_a_sweep_lets_time_act_on_targets_and_connections() -> None:
-    house = House(FIRST, SECOND, eject_after=1, eject_for=5.0, keepalive_timeout=3.0)
+def test_a_sweep_lets_time_act_on_connections() -> None:
+    house = House(keepalive_timeout=3.0)
     house.warm()
-    house.upstream.targets.failed(house.upstream.targets.by_name[FIRST], "reset", house.now)
-    house.network.advance(5.0)
+    house.network.advance(3.0)
     house.upstream.sweep(house.now)
-    assert house.state() == State.TRIAL
     assert house.network.last.wire.is_over
 
 
@@ -456,6 +454,7 @@ def test_one_that_retires_lets_what_is_under_way_end_and_then_has_nothing() -> N
     sent = house.send()
     house.network.last.succeed()
     house.upstream.retire(again.append)
+    house.judging.stop()
     house.say(OK)
     sent.end()
     assert sent.waiting.response.body == b"ok"
@@ -484,6 +483,7 @@ def test_counts_and_what_is_under_way_outlive_a_change() -> None:
     after = Upstream(upstream_config(FIRST, max_requests=3), house.world.surroundings, house.upstream)
     assert not house.upstream.enter(house.now)
     after.start()
+    after.targets.take(house.judging.standings)
     house.upstream.retire(lambda upstream: None)
     assert after.enter(house.now)
     assert not after.enter(house.now)

@@ -13,6 +13,8 @@ from twistedgate.config.model import TargetConfig, UpstreamConfig
 from twistedgate.exchange import Exchange
 from twistedgate.net.tls import ClientTLS, client_settings
 from twistedgate.testing import exchange
+from twistedgate.upstream.judges import Judges
+from twistedgate.upstream.judging import Standing
 from twistedgate.upstream.target import Target
 from twistedgate.upstream.upstream import Upstream
 from twistedgate.upstream.upstreams import Upstreams
@@ -24,14 +26,30 @@ class House:
     """A process with upstreams, whose configuration changes."""
 
     def __init__(self, **configs: UpstreamConfig) -> None:
-        self.world = World(name=("192.0.2.1",))
-        self.upstreams = Upstreams(self.world.surroundings)
+        self._begin(World(name=("192.0.2.1",)))
         self.reload(**configs)
+
+    def _begin(self, world: World) -> None:
+        self.world = world
+        self.judges: Judges = Judges(world.watching, self._publish)
+        self.upstreams: Upstreams = Upstreams(
+            dataclasses.replace(world.surroundings, tls=world.watching.tls, judge_of=self.judges.port)
+        )
+
+    def _publish(self, upstream: str, standings: tuple[Standing, ...]) -> None:
+        self.upstreams.take(upstream, standings)
 
     def reload(self, **configs: UpstreamConfig) -> None:
         """Take another configuration."""
         named = {name: dataclasses.replace(config, name=name) for name, config in configs.items()}
+        judges = self.judges.prepare(named)
         self.upstreams.commit(self.upstreams.prepare(named))
+        self.judges.commit(judges)
+
+    def stop(self) -> None:
+        """End everything."""
+        self.judges.stop()
+        self.upstreams.stop()
 
     def __getitem__(self, name: str) -> Upstream:
         """Return the upstream of that name."""
@@ -93,8 +111,9 @@ class Trusting(House):
         self.config = upstream_config(
             targets=(TargetConfig("https", "192.0.2.1", 443),), health_path="/health", tls_verify=False
         )
-        self.world = World()
-        self.upstreams = Upstreams(dataclasses.replace(self.world.surroundings, tls=self._tls_of))
+        world = World()
+        world.watching = dataclasses.replace(world.watching, tls=self._tls_of)
+        self._begin(world)
         self.reload(a=self.config)
 
     def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS:
@@ -229,7 +248,7 @@ def test_the_end_leaves_nothing_behind() -> None:
     house.send(house["a"])
     house.reload(b=upstream_config(FIRST, health_path="/health"))
     house.send(house["b"])
-    house.upstreams.stop()
+    house.stop()
     assert all(attempt.wire.is_aborted or attempt.is_given_up for attempt in house.network.attempts)
     assert house.world.probe.under_way == set()
     assert not house.network.getDelayedCalls()

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from tests.upstream.network import World, upstream_config
-from twistedgate.upstream.targets import Targets
+from twistedgate.upstream.judging import Judging
 from twistedgate.upstream.witness import NoWitness, Witness
 
 FIRST, SECOND = "192.0.2.1:80", "192.0.2.2:80"
@@ -36,12 +36,12 @@ class Diary:
         return lines
 
 
-def watched(world: World, witness: Witness, *places: str, **options: Any) -> Targets:
-    """Return the targets of ``orders``, at whose fate the witness looks."""
-    surroundings = dataclasses.replace(world.surroundings, witness=witness)
-    targets = Targets(upstream_config(*places, **options), surroundings, None)
-    targets.start(lambda target: None)
-    return targets
+def watched(world: World, witness: Witness, *places: str, **options: Any) -> Judging:
+    """Return who judges the targets of ``orders``, at whose fate the witness looks."""
+    watching = dataclasses.replace(world.watching, witness=witness)
+    judging = Judging(upstream_config(*places, **options), watching, None, lambda standings: None)
+    judging.start()
+    return judging
 
 
 def test_hears_of_each_target_that_is_found() -> None:
@@ -66,20 +66,20 @@ def test_hears_of_each_check() -> None:
 def test_hears_of_each_ejection_and_of_no_other_change() -> None:
     diary = Diary()
     world = World()
-    targets = watched(world, diary, FIRST, SECOND, eject_after=1, eject_for=10.0)
+    judging = watched(world, diary, FIRST, SECOND, eject_after=1, eject_for=10.0)
     diary.take()
-    targets.failed(targets.by_name[FIRST], "reset", world.network.seconds())
-    targets.failed(targets.by_name[FIRST], "reset", world.network.seconds())
+    judging.failed(FIRST, "reset", world.network.seconds())
+    judging.failed(FIRST, "reset", world.network.seconds())
     assert diary.take() == [("ejected", "orders", FIRST)]
     world.network.advance(11.0)
-    targets.tick(world.network.seconds())
-    targets.succeeded(targets.by_name[FIRST], world.network.seconds())
+    judging.tick(world.network.seconds())
+    judging.succeeded(FIRST, world.network.seconds())
     assert diary.take() == []
 
 
 def test_none_is_needed() -> None:
     world = World()
-    targets = watched(world, NoWitness(), FIRST, SECOND, eject_after=1, health_path="/health")
-    targets.failed(targets.by_name[FIRST], "reset", world.network.seconds())
+    judging = watched(world, NoWitness(), FIRST, SECOND, eject_after=1, health_path="/health")
+    judging.failed(FIRST, "reset", world.network.seconds())
     world.probe.answer(SECOND, 200)
-    assert targets.available_count == 1
+    assert [standing.may_pick for standing in judging.standings] == [False, True]

@@ -136,7 +136,7 @@ class Judging:
         self._take(previous)
 
     def renew(self) -> None:
-        """Go on under a new configuration that says the same of it; whom checks trust may be others by now."""
+        """Go on under a new configuration that says the same of it; checks may trust others by now."""
         trusted = authorities(self.config, self._watching.tls)
         if trusted != self._authorities:
             self._authorities = trusted

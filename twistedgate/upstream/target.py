@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from twistedgate.config.model import TargetConfig
 from twistedgate.exchange import Exchange
 
@@ -22,33 +24,44 @@ class Target:
         "address",
         "authority",
         "config",
-        "consecutive_failures",
         "failed",
         "in_flight",
         "is_on_trial",
+        "is_suspected",
+        "last_trial",
         "name",
         "requests",
         "trial",
+        "trial_until",
         "weight",
     )
 
     def __init__(self, config: TargetConfig, address: str) -> None:
-        self.config = config
         self.address = address
         self.name = target_name(address, config.port)
-        default_port = 443 if config.scheme == "https" else 80
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        text = host if config.port == default_port else f"{host}:{config.port}"
-        self.authority = text.encode("ascii")
+        self.configure(config)
         self.weight: float = config.weight
         self._count_anew()
         self.requests = 0
         self.failed = 0
-        self.consecutive_failures = 0
+        self.is_suspected = False
+        """Whether the next success is to be reported."""
         self.is_on_trial = False
         """Whether the next request is the trial after an ejection."""
+        self.trial_until = -inf
+        """From when on it is not any more, as nobody made it here."""
+        self.last_trial = -inf
+        """The ``trial_until`` of the last trial that was made here."""
         self.trial: Exchange | None = None
         """The exchange that is the trial, while it is under way."""
+
+    def configure(self, config: TargetConfig) -> None:
+        """Be what the configuration says now."""
+        self.config = config
+        default_port = 443 if config.scheme == "https" else 80
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        text = host if config.port == default_port else f"{host}:{config.port}"
+        self.authority = text.encode("ascii")
 
     def _count_anew(self) -> None:
         """Begin with nothing in flight."""

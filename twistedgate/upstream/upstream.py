@@ -11,6 +11,7 @@ from twistedgate.exchange import Exchange
 from twistedgate.http.message import Response
 from twistedgate.limiting.gate import Gate
 from twistedgate.limiting.window import RetryBudget
+from twistedgate.net.tls import authorities
 from twistedgate.runtime import TargetPort
 from twistedgate.upstream.connection import UpstreamConnection
 from twistedgate.upstream.keys import compile_key
@@ -61,23 +62,17 @@ class Upstream:
         return f"<Upstream {self.name} targets={list(self.targets.by_name.values())}>"
 
     def start(self) -> None:
-        """Begin to look up, to check and to be picked from."""
+        """Begin to be picked from."""
         self.gate.limit = self.config.max_requests
-        self._trusted = self._authorities()
+        self._trusted = authorities(self.config, self._tls)
         self.targets.start(self.pool.drop)
 
     def renew(self) -> None:
         """Go on under a new configuration that says the same of it; whom it trusts may be others by now."""
-        trusted = self._authorities()
+        trusted = authorities(self.config, self._tls)
         if trusted != self._trusted:
             self._trusted = trusted
             self.pool.renew()
-            self.targets.renew_checks()
-
-    def _authorities(self) -> set[bytes]:
-        """Return what stands for the content of the files that say whom to trust now."""
-        found = (self._tls(self.config, target) for target in self.config.targets)
-        return {tls.authority for tls in found if tls is not None}
 
     def retire(self, used_again: Callable[[Upstream], None]) -> None:
         """Begin nothing new; what is under way ends by itself.
@@ -89,9 +84,8 @@ class Upstream:
         self.pool.retire()
 
     def sweep(self, now: float) -> None:
-        """Let time act on connections and verdicts."""
+        """Let time act on connections."""
         self.pool.sweep(now)
-        self.targets.tick(now)
 
     # the line's side
 
@@ -126,7 +120,7 @@ class Upstream:
         is_trial = target.trial is exchange
         if exchange.reason in _BROKEN_BODIES:
             self.targets.failed(target, exchange.reason, self._now())
-        elif is_trial or target.consecutive_failures:
+        elif is_trial or target.is_suspected:
             response = exchange.response
             if not exchange.reason and response is not None and response.status not in _BAD_ANSWERS:
                 self.targets.succeeded(target, self._now())
@@ -165,7 +159,7 @@ class Upstream:
             raise
         if response.status in _BAD_ANSWERS:
             self.targets.failed(target, f"status {response.status}", self._now())
-        elif target.consecutive_failures and isinstance(response.body, bytes):
+        elif target.is_suspected and isinstance(response.body, bytes):
             self.targets.succeeded(target, self._now())
         return response
 

@@ -1,10 +1,11 @@
-"""Every upstream of the process, across reloads: what did not change keeps its pools, health and counts."""
+"""Every upstream of the process, across reloads: what did not change keeps its pools and counts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from twistedgate.config.model import UpstreamConfig
+from twistedgate.upstream.judging import Standing
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.upstream import Upstream
 
@@ -37,9 +38,12 @@ class Upstreams:
         return prepared
 
     def commit(self, prepared: dict[str, Upstream]) -> None:
-        """Use the prepared upstreams from now on; this cannot fail."""
+        """Use the prepared upstreams from now on; this cannot fail.
+
+        Those that are new have no targets before it is said how they stand: in the same turn, or clients
+        are told that there are none.
+        """
         before, self.upstreams = self.upstreams, dict(prepared)
-        # the new ones first: names that the old ones still watch are known to them at once
         for name, upstream in prepared.items():
             if before.get(name) is upstream:
                 upstream.renew()
@@ -49,6 +53,12 @@ class Upstreams:
             if prepared.get(name) is not upstream:
                 upstream.retire(self._leave)
                 self._leave(upstream)
+
+    def take(self, name: str, standings: Iterable[Standing]) -> None:
+        """Take how all targets of an upstream stand now."""
+        upstream = self.upstreams.get(name)
+        if upstream is not None:
+            upstream.targets.take(standings)
 
     def _leave(self, upstream: Upstream) -> None:
         """Look after an upstream that is not in use any more, as long as it has connections."""
@@ -65,7 +75,7 @@ class Upstreams:
                 self._leaving.remove(upstream)
 
     def stop(self) -> None:
-        """End every probe, look-up and connection."""
+        """End every connection."""
         for upstream in [*self.upstreams.values(), *self._leaving]:
             upstream.retire(self._leave)
             upstream.pool.abort()
