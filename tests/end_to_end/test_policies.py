@@ -5,21 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.harness.configuration import ini, route, section, upstream
 from tests.end_to_end.harness.daemon import Daemon, Launch
+from tests.end_to_end.harness.distribution import distribute
 from tests.end_to_end.harness.recorder import Recorder
 
 KEY = "correct-horse-battery-staple"
-
-PLUGIN = """\
-from twistedgate.published import PublishedPolicy
-
-tea_time = PublishedPolicy("tea-time", "tea_distribution.rules")
-"""
 
 RULES = '''\
 """A policy of a third party."""
@@ -71,7 +65,7 @@ class TeaTime(Policy):
 def ruled(tmp_path_factory: pytest.TempPathFactory, shared_recorder: Recorder) -> Iterator[Daemon]:
     """A gateway with policies on its routes, one of them from another distribution."""
     folder = tmp_path_factory.mktemp("ruled")
-    _distribute(folder / "elsewhere")
+    distribute(folder / "elsewhere", "tea-time", RULES)
     text = ini(
         upstream("main", shared_recorder.port),
         route("dressed", "/dressed", upstream="main", policies="headers:dress"),
@@ -101,16 +95,6 @@ def ruled(tmp_path_factory: pytest.TempPathFactory, shared_recorder: Recorder) -
     launch = Launch(environment={"PYTHONPATH": str(folder / "elsewhere")})
     with Daemon(folder, text, launch) as daemon:
         yield daemon
-
-
-def _distribute(root: Path) -> None:
-    plugins = root / "twisted" / "plugins"
-    package = root / "tea_distribution"
-    plugins.mkdir(parents=True)
-    package.mkdir()
-    (plugins / "tea_plugin.py").write_text(PLUGIN)
-    (package / "__init__.py").write_text("")
-    (package / "rules.py").write_text(RULES)
 
 
 def test_headers_are_changed_on_the_way_to_the_upstream(ruled: Daemon, recorder: Recorder) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,22 +14,12 @@ from tests.end_to_end.harness.answers import Answer
 from tests.end_to_end.harness.client import Client, ask_over, get
 from tests.end_to_end.harness.configuration import everything_to, section
 from tests.end_to_end.harness.daemon import Daemon
+from tests.end_to_end.harness.held import Held
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts, free_port
 from tests.end_to_end.harness.visit import Visit
 from tests.end_to_end.harness.waiting import happens, until
 from tests.end_to_end.test_upgrade import SWITCH, handshake
-
-
-class Held:
-    """Keeps a request waiting until it is let go."""
-
-    def __init__(self) -> None:
-        self.go_on = threading.Event()
-
-    def __call__(self, visit: Visit) -> None:
-        happens(self.go_on, "the held request may end")
-        visit.answer(200, b"in peace")
 
 
 def begin_to_stop(daemon: Daemon) -> None:
