@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs
@@ -22,6 +24,9 @@ class Listener:
     def resume_accepting(self) -> None:
         self.is_accepting = True
         self.told += 1
+
+    def has_waiting(self) -> bool:
+        return False
 
 
 def made(
@@ -157,3 +162,63 @@ def test_a_crowd_at_the_limit_does_not_fill_the_log() -> None:
         capacity.admit("a")
         capacity.leave("a")
     assert [line["log_level"].name for line in lines] == ["warn", "info"] * 2
+
+
+class Neighbour:
+    """Another process that accepts, too, and leaves so much."""
+
+    def __init__(self) -> None:
+        self.left = 1
+        self.told: list[tuple[int, bool]] = []
+        self.checks: list[Callable[[], None]] = []
+
+    def tell(self, open_count: int, accepts: bool) -> None:
+        self.told.append((open_count, accepts))
+
+    def room(self) -> int:
+        return self.left
+
+    def look_again(self, has_waiting: Callable[[], bool], check: Callable[[], None]) -> None:
+        assert not has_waiting()
+        self.checks.append(check)
+
+
+def test_it_pauses_for_others_without_a_word() -> None:
+    neighbour = Neighbour()
+    capacity = Capacity(1000, 0, lambda: 0, neighbour)
+    listener = Listener()
+    capacity.add(listener)
+    assert capacity.room() == 1
+    with capturedLogs() as lines:
+        neighbour.left = 0
+        capacity.admit("a")
+        assert (listener.is_accepting, capacity.is_paused, capacity.is_full) == (False, True, False)
+        neighbour.left = 1
+        for check in neighbour.checks:
+            check()
+    assert (capacity.is_paused, lines) == (False, [])
+
+
+def test_others_are_told_of_everything() -> None:
+    neighbour = Neighbour()
+    capacity = Capacity(1000, 0, lambda: 0, neighbour)
+    capacity.configure(2, 0)
+    listener = Listener()
+    capacity.add(listener)
+    found = [neighbour.told[-1]]
+    for _ in range(2):
+        capacity.admit("a")
+        found.append(neighbour.told[-1])
+    for _ in range(2):
+        capacity.leave("a")
+        found.append(neighbour.told[-1])
+    capacity.remove(listener)
+    assert [*found, neighbour.told[-1]] == [
+        (0, True),
+        (1, True),
+        (2, False),
+        (1, True),
+        (0, True),
+        (0, False),
+    ]
+    assert neighbour.checks == []

@@ -2,7 +2,8 @@
 
 Twisted alone accepts and closes when descriptors run out.  Here accepting pauses before that, at
 ``max_connections`` or at three quarters of the descriptors (nine tenths with the connections to targets), and
-goes on when a connection has ended; what waits meanwhile waits in the kernel's queue.
+goes on when a connection has ended; what waits meanwhile waits in the kernel's queue.  It pauses, too, for
+other processes that accept on the same addresses and have fewer connections.
 """
 
 from __future__ import annotations
@@ -45,14 +46,50 @@ class Accepting(Protocol):
     def resume_accepting(self) -> None:
         """Accept again."""
 
+    def has_waiting(self) -> bool:
+        """Whether a connection waits to be accepted."""
+
+
+class Others(Protocol):
+    """Other processes that accept on the same addresses."""
+
+    def tell(self, open_count: int, accepts: bool) -> None:
+        """Take how many connections this process has, and whether it would accept more."""
+
+    def room(self) -> int:
+        """Return how many more connections they leave to this process now."""
+
+    def look_again(self, has_waiting: Callable[[], bool], check: Callable[[], None]) -> None:
+        """Call ``check`` in a moment: they left nothing, and it changes without a word."""
+
+
+class NoOthers:
+    """Where one process serves alone."""
+
+    def tell(self, open_count: int, accepts: bool) -> None:
+        """Nobody wants to know."""
+
+    def room(self) -> int:
+        """Everything is this process's."""
+        return BATCH
+
+    def look_again(self, has_waiting: Callable[[], bool], check: Callable[[], None]) -> None:
+        """Nothing changes."""
+
 
 class Capacity:
     """The connections of all listeners of one process."""
 
-    def __init__(self, descriptors: int, in_use: int, upstream_connections: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        descriptors: int,
+        in_use: int,
+        upstream_connections: Callable[[], int],
+        others: Others | None = None,
+    ) -> None:
         """``descriptors`` is the limit of the process, ``in_use`` what it needs besides connections.
 
-        ``upstream_connections`` counts the connections to targets.
+        ``upstream_connections`` counts the connections to targets; ``others`` are processes that serve, too.
         """
         self.now: Callable[[], float] = time.monotonic
         self._told = -math.inf
@@ -60,12 +97,16 @@ class Capacity:
         self._most = max(int(descriptors * DESCRIPTORS_USED) - in_use, FEWEST)
         self._most_clients = max(int(descriptors * CLIENTS_SHARE) - in_use, FEWEST)
         self._upstream_connections = upstream_connections
+        self._others = NoOthers() if others is None else others
         self._listeners: list[Accepting] = []
         self._by_address: Counter[str] = Counter()
         self.max_connections = self._most
         self.max_per_address = 0
         self.open_count = 0
+        self.is_full = False
+        """Whether this process can have no more."""
         self.is_paused = False
+        """Whether nothing is accepted now: it is full, or others are to have the next ones."""
 
     def configure(self, max_connections: int, max_per_address: int) -> None:
         """Take the limits of a configuration; 0 addresses means no limit for one."""
@@ -77,11 +118,13 @@ class Capacity:
         """Mind a listener that accepts connections from now on."""
         if listener not in self._listeners:
             self._listeners.append(listener)
+            self.check()
 
     def remove(self, listener: Accepting) -> None:
         """Forget a listener."""
         if listener in self._listeners:
             self._listeners.remove(listener)
+            self.check()
 
     def admit(self, address: str) -> bool:
         """Count a new connection; ``False`` if its address has its share already."""
@@ -101,25 +144,41 @@ class Capacity:
             del self._by_address[address]
         if self.is_paused:
             self.check()
+        else:
+            self._others.tell(self.open_count, bool(self._listeners))
 
     def room(self) -> int:
         """Return how many more connections may be accepted now, in one turn."""
+        return min(self._own_room(), self._others.room())
+
+    def _own_room(self) -> int:
         by_descriptors = self._most - self.open_count - self._upstream_connections()
         by_clients = min(self.max_connections, self._most_clients) - self.open_count
         return min(BATCH, by_clients, by_descriptors)
 
     def check(self) -> None:
         """Pause or resume accepting."""
-        is_full = self.room() <= 0
-        if is_full == self.is_paused:
+        is_full = self._own_room() <= 0
+        if is_full != self.is_full:
+            self.is_full = is_full
+            self._tell(is_full)
+        self._others.tell(self.open_count, bool(self._listeners) and not is_full)
+        self._pause(is_full or self._others.room() <= 0)
+        if self.is_paused and not is_full and self._listeners:
+            self._others.look_again(self._has_waiting, self.check)
+
+    def _pause(self, is_paused: bool) -> None:
+        if is_paused == self.is_paused:
             return
-        self.is_paused = is_full
-        self._tell(is_full)
+        self.is_paused = is_paused
         for listener in self._listeners:
-            if is_full:
+            if is_paused:
                 listener.pause_accepting()
             else:
                 listener.resume_accepting()
+
+    def _has_waiting(self) -> bool:
+        return any(listener.has_waiting() for listener in self._listeners)
 
     def _tell(self, is_full: bool) -> None:
         """Log a pause unless one was logged a moment ago, and the end of one that was."""

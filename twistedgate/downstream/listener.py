@@ -7,6 +7,7 @@ times, and the gateway that serves the next request, are those of now.
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -150,6 +151,14 @@ class Listener(Factory):
             self._capacity.add(self)
             if not self._capacity.is_paused:
                 self._binding.port_object.startReading()
+
+    def has_waiting(self) -> bool:
+        """Whether a connection waits to be accepted."""
+        if self._binding is None:
+            return False
+        polling = select.poll()
+        polling.register(self._binding.port_object.fileno(), select.POLLIN)
+        return bool(polling.poll(0))
 
     def sweep(self, now: float) -> None:
         """End what has taken too long."""

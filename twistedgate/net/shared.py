@@ -7,6 +7,7 @@ not taken away, its mode is not changed, and the queue of connections stays with
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import tcp, unix
@@ -17,6 +18,8 @@ class SharedUNIXPort(unix.Port):
     """A unix socket that belongs to somebody else."""
 
     _shouldShutdown = False
+    room: Callable[[], int] = staticmethod(lambda: 1)
+    """How many connections may be accepted in this turn."""
 
     def startListening(self) -> None:
         """Accept connections."""
@@ -26,8 +29,12 @@ class SharedUNIXPort(unix.Port):
         port.socket, port._preexistingSocket = port._preexistingSocket, None  # noqa: SLF001 -- our own
         port.connected = True
         port.fileno = port.socket.fileno
-        port.numberAccepts = 100
         port.startReading()
+
+    def doRead(self) -> None:
+        """Accept a batch: of Twisted's own hundred the others would have none."""
+        self.numberAccepts = max(self.room(), 1)
+        super().doRead()
 
     def connectionLost(self, reason: Failure) -> None:
         """Close the descriptor, and leave the path to whom it belongs."""
