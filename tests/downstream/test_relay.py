@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.downstream.conversation import Line
+from tests.net.loop import a_loop
 from twistedgate.downstream.relay import REPLAYED, IncomingBody, OutgoingBody
 from twistedgate.errors import BadMessage, Refusal
 from twistedgate.exchange import Exchange
@@ -345,3 +346,25 @@ def test_a_source_that_has_ended_is_told_nothing_more(is_whole: bool) -> None:
     outgoing.resume()
     outgoing.abandon()
     assert (paused, source.is_paused, source.is_abandoned) == (False, True, False)
+
+
+# what goes out unseen
+
+
+@pytest.mark.parametrize(("chunks", "has_outlet"), [(False, True), (True, False)])
+def test_only_what_goes_out_as_it_is_may_go_unseen(chunks: bool, has_outlet: bool) -> None:
+    with a_loop() as loop:
+        recorder, _ = loop.pair()
+        passing = exchange()
+        body = OutgoingBody(recorder.transport, passing, HEAD, Body(b"first"), chunks=chunks)
+        assert body.outlet is None, "the head is not out"
+        body.start()
+        assert (body.outlet is recorder.transport) == has_outlet
+        body.passed(7)
+        assert passing.bytes_out == len(b"first") + 7
+
+
+def test_what_somebody_has_to_encrypt_does_not_go_unseen() -> None:
+    body, _ = going(Body(b"first"))
+    body.start()
+    assert body.outlet is None

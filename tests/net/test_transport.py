@@ -18,8 +18,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from tests.certificates import Authority
 from tests.net.loop import Loop, Recorder, a_loop, receive_all, reset
+from twistedgate.net.conduit import PASSED_SIZE
 from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
 from twistedgate.net.transport import (
+    FIRST_READ,
     READ_SIZE,
     EagerClient,
     EagerServer,
@@ -374,3 +376,159 @@ def test_a_stock_transport_has_the_same_counts(loop: Loop, tmp_path: Path) -> No
         loop.until(lambda: not is_writing(recorder))
         assert queued(recorder.transport) == 0
         assert written(recorder.transport) > before[1]
+
+
+# What is passed on unseen
+
+
+class Passer(Recorder):
+    """Has what comes passed on to another connection, so many bytes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to: Any = None
+        self.left = 0
+        self.sizes: list[int] = []
+
+    def connectionMade(self) -> None:
+        self.transport.passes_on = True
+
+    def outlet(self) -> tuple[Any, int] | None:
+        return None if self.to is None or not self.left else (self.to, self.left)
+
+    def passed(self, size: int) -> None:
+        self.left -= size
+        self.sizes.append(size)
+
+
+class Throttle:
+    """The producer of the connection that bytes are passed to: pauses the one that they come on."""
+
+    def __init__(self, source: Passer) -> None:
+        self._source = source
+        self.events: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.events.append("pause")
+        self._source.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        self.events.append("resume")
+        self._source.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        self.events.append("stop")
+
+
+class Passage:
+    """A sender's connection of our making, and a client's that bytes are passed on to."""
+
+    def __init__(self, loop: Loop, left: int) -> None:
+        port = loop.listen()
+        self.passer = Passer()
+        loop.reactor.connectTCP("127.0.0.1", port, Once(self.passer))
+        loop.until(lambda: loop.accepted and self.passer.transport)
+        self.sender_end = loop.accepted[-1]
+        self.sender = self.sender_end.transport
+        self.recorder, self.client = loop.pair()
+        self.passer.to, self.passer.left = self.recorder.transport, left
+        self.throttle = Throttle(self.passer)
+        self.recorder.transport.registerProducer(self.throttle, True)
+
+    def close(self, loop: Loop) -> None:
+        for one in (self.passer, self.sender_end):
+            if not one.is_lost:
+                one.transport.abortConnection()
+        loop.until(lambda: self.passer.is_lost and self.sender_end.is_lost)
+
+
+def test_bytes_are_passed_on_unseen_up_to_the_last_and_no_further(loop: Loop) -> None:
+    passage = Passage(loop, 100_000)
+    passage.sender.write(MUCH[:100_000] + b"not of the body")
+    assert drain(loop, passage.client, passage.recorder, 100_000) == MUCH[:100_000]
+    loop.until(lambda: passage.passer.received)
+    assert passage.passer.received == b"not of the body"
+    assert sum(passage.passer.sizes) == 100_000
+    passage.close(loop)
+
+
+def test_one_piece_is_held_while_a_client_takes_nothing_and_reading_pauses(loop: Loop) -> None:
+    passage = Passage(loop, len(MUCH))
+    passage.sender.write(MUCH)
+    loop.until(lambda: passage.throttle.events)
+    loop.turn(20)
+    assert passage.throttle.events == ["pause"]
+    held = passage.recorder.transport.queued
+    assert 0 < held <= PASSED_SIZE
+    assert len(passage.passer.received) == 0
+    assert drain(loop, passage.client, passage.recorder, len(MUCH)) == MUCH
+    assert (passage.passer.left, sum(passage.passer.sizes)) == (0, len(MUCH))
+    assert passage.throttle.events[1] == "resume"
+    passage.close(loop)
+
+
+def test_nothing_is_passed_to_a_client_that_has_not_taken_the_last(loop: Loop) -> None:
+    passage = Passage(loop, 5)
+    head = MUCH[: 1 << 16]
+    while not passage.recorder.transport.queued:
+        passage.recorder.transport.write(head)
+    queued_before = passage.recorder.transport.queued
+    assert not passage.throttle.events
+    passage.sender.write(b"piece")
+    loop.until(lambda: passage.throttle.events)
+    assert passage.throttle.events == ["pause"]
+    assert (passage.recorder.transport.queued, passage.passer.sizes) == (queued_before, [])
+    loop.until(lambda: passage.client.recv(1 << 20).endswith(b"piece"))
+    assert passage.passer.sizes == [5]
+    passage.close(loop)
+
+
+def test_without_an_outlet_what_comes_is_read(loop: Loop) -> None:
+    passage = Passage(loop, 0)
+    passage.sender.write(b"hello")
+    loop.until(lambda: passage.passer.received == b"hello")
+    assert passage.passer.sizes == []
+    passage.close(loop)
+
+
+def test_an_end_behind_what_was_passed_on_is_told(loop: Loop) -> None:
+    passage = Passage(loop, 100)
+    passage.sender.write(b"half")
+    passage.sender.loseConnection()
+    loop.until(lambda: "peer is done" in passage.passer.events)
+    assert passage.passer.left == 96
+    assert passage.client.recv(100) == b"half"
+    passage.close(loop)
+
+
+def test_a_client_that_is_gone_is_reported_by_the_reactor_and_not_while_passing(loop: Loop) -> None:
+    passage = Passage(loop, 1000)
+    reset(passage.client)
+    passage.sender.write(b"hello")
+    loop.until(lambda: passage.recorder.is_lost)
+    loop.until(lambda: passage.passer.sizes or passage.passer.received)
+    assert passage.recorder.reason is ConnectionLost
+    assert not passage.passer.is_lost
+    passage.close(loop)
+
+
+def test_what_is_held_goes_with_a_connection_that_is_aborted(loop: Loop) -> None:
+    passage = Passage(loop, len(MUCH))
+    passage.sender.write(MUCH)
+    loop.until(lambda: passage.throttle.events)
+    passage.recorder.transport.abortConnection()
+    loop.until(lambda: passage.recorder.is_lost)
+    assert passage.throttle.events == ["pause", "stop"]
+    with pytest.raises(ConnectionResetError):
+        receive_all(passage.client, len(MUCH))
+    passage.close(loop)
+
+
+def test_little_is_read_of_an_answer_at_first_and_much_of_what_goes_on(loop: Loop) -> None:
+    ends = Ends(loop)
+    sizes: list[int] = []
+    ends.client.on_piece = lambda piece: sizes.append(len(piece))
+    ends.server.transport.write(MUCH)
+    loop.until(lambda: len(ends.client.received) == len(MUCH))
+    assert sizes[0] <= FIRST_READ < max(sizes)
+    ends.close(loop)

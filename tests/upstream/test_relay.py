@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -229,13 +228,12 @@ def test_a_failure_before_anybody_takes_the_body_is_told_to_who_does() -> None:
 
 
 class Keeping:
-    """A sink that keeps what it takes, and so must be given bytes of its own."""
+    """A sink that keeps what it takes, and so must see it."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
 
     def receive(self, piece: bytes) -> None:
-        assert type(piece) is bytes
         self.pieces.append(piece)
 
     def finish(self, trailers: object) -> None:
@@ -246,10 +244,16 @@ class Keeping:
 
 
 class Passing(Keeping):
-    """A sink that sends at once."""
+    """A sink that sends what it takes as it is."""
 
-    def receive_view(self, view: memoryview) -> None:
-        self.pieces.append(b"view:" + view)
+    outlet = "a transport"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def passed(self, size: int) -> None:
+        self.sizes.append(size)
 
 
 class Attached:
@@ -268,11 +272,20 @@ class Attached:
         """Close."""
 
 
-@pytest.mark.parametrize(("sink", "expected"), [(Keeping(), b"abc"), (Passing(), b"view:abc")])
-def test_a_view_is_given_only_to_a_sink_that_does_not_keep_it(sink: Keeping, expected: bytes) -> None:
-    read = bytearray(b"abc")
-    body = IncomingAnswer(Attached(), b"")
+def test_a_body_has_an_outlet_only_while_its_sink_has_one() -> None:
+    body = IncomingAnswer(Attached(), b"abc")
+    outlets = [body.outlet]
+    sink = Passing()
     body.attach(sink)
-    body.deliver_view(memoryview(read))
-    read[:] = b"xyz"
-    assert sink.pieces == [expected]
+    outlets.append(body.outlet)
+    body.passed(5)
+    assert (sink.pieces, sink.sizes) == ([b"abc"], [5])
+    body.finish(None)
+    outlets.append(body.outlet)
+    assert outlets == [None, "a transport", None]
+
+
+def test_a_sink_that_looks_at_its_pieces_is_no_outlet() -> None:
+    body = IncomingAnswer(Attached(), b"")
+    body.attach(Keeping())
+    assert body.outlet is None

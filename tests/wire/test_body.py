@@ -78,6 +78,14 @@ def test_a_piece_that_ends_with_the_body_leaves_nothing() -> None:
     assert (reader.receive(b"abc"), reader.rest, reader.is_complete) == (b"abc", b"", True)
 
 
+def test_what_somebody_else_moves_of_a_counted_body_counts() -> None:
+    reader = LengthReader(5)
+    reader.skip(3)
+    assert (reader.remaining, reader.is_complete) == (2, False)
+    reader.skip(2)
+    assert (reader.remaining, reader.is_complete) == (0, True)
+
+
 def test_no_body_is_complete_at_once() -> None:
     assert LengthReader(0).is_complete
 

@@ -188,13 +188,14 @@ class OutgoingBody:
             piece = head + piece
         self._transport.write(piece)
 
-    def receive_view(self, view: memoryview) -> None:
-        """Send a piece that is gone when this returns."""
-        if self._chunks or self._head or not is_eager(self._transport):
-            self.receive(bytes(view))
-        else:
-            self._exchange.bytes_out += len(view)
-            self._transport.write_view(view)
+    @property
+    def outlet(self) -> Any:
+        """Where pieces may go unseen: the transport, if it takes them as they are."""
+        return None if self._chunks or self._head or not is_eager(self._transport) else self._transport
+
+    def passed(self, size: int) -> None:
+        """So many bytes went to the outlet."""
+        self._exchange.bytes_out += size
 
     def finish(self, trailers: Headers | None) -> None:
         """The body is complete."""

@@ -9,11 +9,13 @@ wrong with the socket.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from twisted.internet import main, tcp
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+
+from twistedgate.net.conduit import Conduit
 
 READ_SIZE = 256 * 1024
 """Bytes read at a time: moving a large body costs half of what it costs at Twisted's own 64 KiB."""
@@ -24,20 +26,29 @@ _view = memoryview(_buffer)
 # size asked for and shrinks it: at 64 KiB that costs more than the system call, and idle connections hold
 # none.
 
-VIEWED = 64 * 1024
-"""Bytes of a read from which on it may be handed on as a view; copying less costs nothing to speak of."""
+FIRST_READ = 16 * 1024
+"""Bytes read of an answer at first: a head, and all of a small body; what else a large one brings with it
+would be copied to be parsed."""
+
+conduit = Conduit()
+"""What is passed on unseen goes through one pipe, as it is emptied before the next read."""
 
 
-@runtime_checkable
-class TakesViews(Protocol):
-    """A protocol that can pass on what was read without a copy."""
+class Outlet(Protocol):
+    """Where the bytes of a counted body go unseen, as long as nobody has to see them."""
 
-    def receive_view(self, view: memoryview) -> None:
-        """Take bytes that are gone when this returns."""
+    def outlet(self) -> tuple[_Eager, int] | None:
+        """Return the transport they go to and how many are left, if any may be passed on now."""
+
+    def passed(self, size: int) -> None:
+        """So many bytes were passed on, or queued."""
 
 
-_AT_FIRST = (("dataBuffer", b""), ("TLS", False), ("_writeDisconnected", False), ("_aborting", False))
-"""What every write asks; left to Twisted's classes, looking for it would take three times as long."""
+_AT_FIRST = (
+    *(("dataBuffer", b""), ("TLS", False), ("_writeDisconnected", False), ("_aborting", False)),
+    *(("passes_on", False), ("_read_size", 0)),
+)
+"""What every write and every read asks; in Twisted's classes it is three times as far."""
 
 
 class _Eager(tcp.Connection):
@@ -48,6 +59,14 @@ class _Eager(tcp.Connection):
 
     written = 0
     """Bytes that the kernel took out of the queue, a measure of progress for whoever watches a slow peer."""
+
+    passes_on = False
+    """Whether to ask the protocol, an ``Outlet``, before each read."""
+
+    first_read = READ_SIZE
+    """Bytes asked for as long as little comes."""
+
+    _read_size = 0
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -72,31 +91,66 @@ class _Eager(tcp.Connection):
 
     def doRead(self) -> Any:
         """Read once, and hand on what came."""
+        if self.passes_on and self._pass_on():
+            return None
+        asked = self._read_size or self.first_read
         try:
-            size = self.socket.recv_into(_buffer)
+            size = self.socket.recv_into(_buffer, asked)
         except BlockingIOError:
             return None
         except OSError:
             return main.CONNECTION_LOST
         if not size:
             return main.CONNECTION_DONE
-        if size >= VIEWED and isinstance(self.protocol, TakesViews):
-            self.protocol.receive_view(_view[:size])
-        else:
-            self.protocol.dataReceived(bytes(_view[:size]))
+        self._read_size = READ_SIZE if size >= FIRST_READ else 0
+        self.protocol.dataReceived(bytes(_view[:size]))
+        if self.passes_on and size == asked:
+            self._pass_on()
         return None
 
-    def write_view(self, view: memoryview) -> None:
-        """Send a view at once, and copy only what the kernel does not take now."""
-        if self.dataBuffer or self._tempDataLen or not self.connected or self._aborting:
-            self.write(bytes(view))
-            return
-        try:
-            sent = self.socket.send(view)
-        except OSError:
-            sent = 0
-        if sent < len(view):
-            self.write(bytes(view[sent:]))
+    def _pass_on(self) -> bool:
+        """Let the kernel pass on what is here; return whether that is all there is to do now."""
+        outlet: Outlet = self.protocol  # type: ignore[assignment]
+        found = outlet.outlet()
+        if found is None:
+            return False
+        to, left = found
+        if to.queued:
+            return to.pause_producer()
+        size = conduit.pull(self.fileno(), left)
+        if not size:
+            return False
+        self._read_size = 0
+        sent = conduit.push(to.fileno(), size) if to.is_flowing else 0
+        if sent < size:
+            to.hold(conduit.drain(size - sent))
+        outlet.passed(size)
+        return True
+
+    @property
+    def is_flowing(self) -> bool:
+        """Whether what is written now may be sent at once."""
+        return bool(
+            self.connected
+            and not self.dataBuffer
+            and not self._tempDataLen
+            and not self._aborting
+            and not self._writeDisconnected
+        )
+
+    def hold(self, piece: bytes) -> None:
+        """Queue what the kernel has just refused, and let nothing more come meanwhile."""
+        super().write(piece)
+        self.pause_producer()
+
+    def pause_producer(self) -> bool:
+        """Let nothing more come until the queue is empty; return whether anybody was told so."""
+        producer: Any = self.producer
+        if producer is None or not self.streamingProducer or self.producerPaused or not self.queued:
+            return False
+        self.producerPaused = True
+        producer.pauseProducing()
+        return True
 
     def writeSequence(self, pieces: Any) -> None:
         """Send several pieces as one."""
@@ -133,8 +187,11 @@ class EagerServer(_Eager, tcp.Server):
 class EagerClient(_Eager, tcp.Client):
     """A connection of our own making."""
 
+    first_read = FIRST_READ
+
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone, and its connector, which it would hold in a cycle, with it."""
+        self.passes_on = False
         super().connectionLost(reason)
         self.__dict__.pop("connector", None)
 
@@ -174,7 +231,7 @@ def lowest(transport: Any) -> Any:
 
 def is_eager(transport: Any) -> bool:
     """Whether it is one of these, with nothing in between."""
-    return isinstance(transport, _Eager)
+    return isinstance(transport, _Eager) and not transport.TLS
 
 
 def queued(transport: Any) -> int:

@@ -13,6 +13,8 @@ Raw callbacks live here; what waits for them is in ``upstream``.
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -56,16 +58,25 @@ class UpstreamConnection(Asking):
             # unsolicited: a target that takes its leave (408), or worse; it is nobody's answer
             self.abort()
 
-    def receive_view(self, view: memoryview) -> None:
-        """Take much of an answer at once: in the middle of a counted body it is passed on without a copy."""
+    def outlet(self) -> tuple[Any, int] | None:
+        """Return where the rest of a counted body goes if nobody has to see it, and how long it is."""
         reader, body = self._reader, self._body
-        if isinstance(reader, LengthReader) and reader.remaining > len(view) and body is not None:
-            if not self._is_paused:
-                self.deadline = self._now() + self._terms.read_timeout
-            reader.remaining -= len(view)
-            body.deliver_view(view)
-        else:
-            self.dataReceived(bytes(view))
+        if not isinstance(reader, LengthReader) or body is None or self._is_paused:
+            return None
+        transport = body.outlet
+        return None if transport is None else (transport, reader.remaining)
+
+    def passed(self, size: int) -> None:
+        """So much of a counted body was passed on unseen."""
+        reader, body = self._reader, self._body
+        assert isinstance(reader, LengthReader)
+        assert body is not None
+        if not self._is_paused:
+            self.deadline = self._now() + self._terms.read_timeout
+        body.passed(size)
+        reader.skip(size)
+        if reader.is_complete:
+            self._end_body(reader)
 
     def readConnectionLost(self) -> None:
         """The target sent all it had to send."""
@@ -164,6 +175,8 @@ class UpstreamConnection(Asking):
     def _begin_body(self, response: Response, reader: BodyReader, piece: bytes, now: float) -> None:
         self._reader = reader
         self._body = response.body = IncomingAnswer(self, piece)
+        if self._is_plain and isinstance(reader, LengthReader):
+            self.transport.passes_on = True
         self.deadline = now + self._terms.read_timeout
         self._give(response)
 
@@ -198,6 +211,8 @@ class UpstreamConnection(Asking):
     def _end_body(self, reader: BodyReader) -> None:
         body, self._body = self._body, None
         self._reader = None
+        if self._is_plain:
+            self.transport.passes_on = False
         trailers = reader.trailers
         self._finish_exchange(reader.rest, self._now())
         if body is not None:

@@ -137,13 +137,15 @@ class IncomingAnswer:
             self._held += piece
             self.pause()
 
-    def deliver_view(self, view: memoryview) -> None:
-        """Take a piece that is gone when this returns."""
-        receive_view = getattr(self._sink, "receive_view", None)
-        if receive_view is None:
-            self.deliver(bytes(view))
-        else:
-            receive_view(view)
+    @property
+    def outlet(self) -> Any:
+        """The transport that the sink would write each piece to, as it is; ``None`` if it looks at them."""
+        return getattr(self._sink, "outlet", None)
+
+    def passed(self, size: int) -> None:
+        """So many bytes have gone out of the outlet; only of a sink that has one."""
+        sink: Any = self._sink
+        sink.passed(size)
 
     def finish(self, trailers: Headers | None) -> None:
         """The body is complete."""

@@ -71,6 +71,11 @@ class LengthReader:
         self.remaining = 0
         return piece
 
+    def skip(self, size: int) -> None:
+        """Count bytes that somebody else has moved, no more than ``remaining``."""
+        self.remaining -= size
+        self.is_complete = self.remaining == 0
+
 
 class UntilCloseReader:
     """A response body without an announced end (RFC 9112 section 6.3)."""
