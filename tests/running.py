@@ -13,13 +13,14 @@ from twisted.python.failure import Failure
 from tests.downstream.conversation import Line, get
 from tests.downstream.ports import Harbour, Port
 from tests.upstream.network import Attempt, Names, Probe
+from twistedgate.alone import Alone
 from twistedgate.service import GatewayService
-from twistedgate.serving import TLSOf
+from twistedgate.serving import Server, TLSOf
 from twistedgate.units import Units
 from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
-from twistedgate.upstream.targets import Surroundings
+from twistedgate.upstream.witness import Witness
 
 FRONT = """\
 [gateway]
@@ -111,14 +112,19 @@ class Running(GatewayService):
     def _make_resolver(self) -> Resolver:
         return Resolver(self.reactor, self.names)
 
-    def _make_watching(self) -> Watching:
-        now = time.monotonic  # as the listeners and the sweep have it
-        return Watching(
-            now, self._resolver, Probing(self.reactor, now, self._chance, self.probe), self._tls_of
-        )
+    def _make_crew(self) -> Alone:
+        self.alone = Alone(self.reactor, self.configuration, self._units, self._make_watching, self._chance)
+        return self.alone
 
-    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
-        return Surroundings(self.reactor, time.monotonic, self._chance, tls, self.judges.port)
+    @property
+    def server(self) -> Server:
+        """What serves."""
+        return self.alone.server
+
+    def _make_watching(self, tls: TLSOf, witness: Witness) -> Watching:
+        now = time.monotonic  # as the listeners and the sweep have it
+        probing = Probing(self.reactor, now, self._chance, self.probe)
+        return Watching(now, self._resolver, probing, tls, witness)
 
     @staticmethod
     def _chance() -> float:

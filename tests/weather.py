@@ -58,7 +58,7 @@ class Weather:
         later = time.monotonic() + 10_000
         self.running.server.listeners.sweep(later)
         self.running.server.upstreams.sweep(later)
-        self.running.judges.sweep(later)
+        self.running.alone.judges.sweep(later)
 
     def turn(self) -> None:
         """Let the reactor tell what was closed and cut."""

@@ -23,30 +23,30 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
-from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
+from twistedgate.alone import Alone
+from twistedgate.config.model import Configuration, ListenerConfig
 from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
+from twistedgate.facts import Serves
 from twistedgate.net.announcing import Announcing
 from twistedgate.net.notify import Notifier
 from twistedgate.net.signals import install_signals
-from twistedgate.net.tls import ClientTLS
 from twistedgate.operations import Operations
 from twistedgate.reloading import Reloading, names_of
-from twistedgate.serving import Prepared as PreparedServing
-from twistedgate.serving import Server, TLSOf
+from twistedgate.serving import CannotServe, TLSOf
 from twistedgate.units import Units
-from twistedgate.upstream.judges import Judges
-from twistedgate.upstream.judging import Judging, Standing, Watching
+from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.lookup import SystemLookup
 from twistedgate.upstream.probe import HTTPProbe
 from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.settling import Settling
-from twistedgate.upstream.targets import Surroundings
+from twistedgate.upstream.witness import Witness
 from twistedgate.view import View
 
 _log = Logger()
@@ -56,8 +56,9 @@ _log = Logger()
 class Prepared:
     """A configuration, ready to be swapped in."""
 
-    serving: PreparedServing
-    judges: dict[str, Judging]
+    configuration: Configuration
+    serving: Any
+    """What the crew has prepared."""
     operators: PreparedListeners
 
 
@@ -81,31 +82,21 @@ class GatewayService(Service):
             lambda: self.configuration,
             self._use,
         )
-        self.judges = Judges(self._make_watching(), self._publish)
-        self.server = Server(reactor, configuration, units, self._make_surroundings)
-        self.server.swept = self.judges.sweep
+        self.crew = self._make_crew()
         self.operators = Listeners(reactor, self._make_admin_listener)
-        self._announcing = Announcing(Notifier.from_environment(os.environ), reactor)
+        self._announcing = Announcing(Notifier.from_environment(os.environ), reactor, self.crew.is_well)
         self._first: Prepared | None = None
 
     def _make_resolver(self) -> Resolver:
         return Resolver(self._reactor, SystemLookup(self._reactor))
 
-    def _make_watching(self) -> Watching:
+    def _make_crew(self) -> Serves:
+        return Alone(self._reactor, self.configuration, self._units, self._make_watching)
+
+    def _make_watching(self, tls: TLSOf, witness: Witness) -> Watching:
         reactor, now = self._reactor, time.monotonic
         probing = Probing(reactor, now, random.random, HTTPProbe(reactor))
-        return Watching(now, self._resolver, probing, self._tls_of)
-
-    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
-        return Surroundings(self._reactor, time.monotonic, random.random, tls, self.judges.port)
-
-    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
-        """Return the TLS of a target for its checks: that of the requests."""
-        return self.server.tls_of(upstream, target)
-
-    def _publish(self, upstream: str, standings: tuple[Standing, ...]) -> None:
-        """Tell those who send requests how the targets stand."""
-        self.server.upstreams.take(upstream, standings)
+        return Watching(now, self._resolver, probing, tls, witness)
 
     def _make_admin_listener(self, config: ListenerConfig) -> AdminListener:
         return AdminListener(config, self._make_site)
@@ -118,18 +109,25 @@ class GatewayService(Service):
     def privilegedStartService(self) -> None:
         """Bind every address while the process may still bind any; nothing is accepted yet."""
         try:
-            self._first = self._prepare(self.configuration)
+            self._first = self._prepare_first()
         except CannotListen as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from None
+
+    def _prepare_first(self) -> Prepared:
+        """Prepare what nobody has to be asked about: nothing is served yet."""
+        prepared: list[Prepared] = []
+        failed: list[Failure] = []
+        self._prepare(self.configuration).addCallbacks(prepared.append, failed.append)
+        for failure in failed:
+            failure.raiseException()
+        return prepared[0]
 
     def startService(self) -> None:
         """Find the targets, then accept connections."""
         super().startService()
         first, self._first = self._first, None
-        if first is None:
-            first = self._prepare(self.configuration)
-        self._commit(first)
+        self._commit(self._prepare_first() if first is None else first)
         self._reactor.callWhenRunning(
             install_signals,
             self._reactor,
@@ -140,7 +138,7 @@ class GatewayService(Service):
                 signal.SIGUSR1: self.reopen_logs,
             },
         )
-        self._reactor.callWhenRunning(self.server.access_log.reopen)
+        self._reactor.callWhenRunning(self.crew.start)
         self._reactor.callWhenRunning(
             self._announcing.start, "waiting until it is known where the targets are"
         )
@@ -152,7 +150,7 @@ class GatewayService(Service):
         self._opening.wait(names_of(self.configuration), self._accept)
 
     def _accept(self) -> None:
-        self.server.listeners.resume_accepting()
+        self.crew.resume_accepting()
         if not self.is_accepting:
             self.is_accepting = True
             _log.info("ready")
@@ -160,28 +158,37 @@ class GatewayService(Service):
 
     # a configuration takes effect
 
-    def _prepare(self, configuration: Configuration) -> Prepared:
-        """Make everything that a configuration wants, aside; what it raises leaves nothing behind."""
-        serving = self.server.prepare(configuration)
-        try:
-            judges = self.judges.prepare(configuration.upstreams)
-            return Prepared(serving, judges, self.operators.prepare(_operators(configuration)))
-        except BaseException:
-            self.server.abandon(serving)
-            raise
+    def _prepare(self, configuration: Configuration) -> Deferred[Prepared]:
+        """Make everything that a configuration wants, aside; what it fails with leaves nothing behind."""
+
+        def prepared(serving: Any) -> Prepared:
+            try:
+                operators = self.operators.prepare(_operators(configuration))
+            except BaseException:
+                self.crew.abandon(serving)
+                raise
+            return Prepared(configuration, serving, operators)
+
+        return self.crew.prepare(configuration).addCallback(prepared)
 
     def _commit(self, prepared: Prepared) -> None:
         """Swap a prepared configuration in."""
-        self.configuration = prepared.serving.configuration
-        self.server.commit(prepared.serving)
-        # at once: whoever is new there knows of no target before
-        self.judges.commit(prepared.judges)
+        self.configuration = prepared.configuration
+        self.crew.commit(prepared.serving)
         self.operators.commit(prepared.operators)
 
-    def _use(self, configuration: Configuration) -> None:
-        """Prepare a configuration whose names are settled and swap it in, in one turn."""
-        self._commit(self._prepare(configuration))
-        self._begin()
+    def _use(self, configuration: Configuration) -> Deferred[None]:
+        """Prepare a configuration whose names are settled and swap it in."""
+
+        def prepared(ready: Prepared) -> None:
+            if self.is_draining:
+                self.crew.abandon(ready.serving)
+                self.operators.abandon(ready.operators)
+                raise CannotServe(("the gateway is shutting down",))
+            self._commit(ready)
+            self._begin()
+
+        return self._prepare(configuration).addCallback(prepared)
 
     def reload(self) -> Deferred[Outcome]:
         """Read the configuration again; whatever is wrong with it, the present one stays in use."""
@@ -199,7 +206,7 @@ class GatewayService(Service):
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""
-        self.server.access_log.reopen()
+        self.crew.reopen_logs()
 
     # the end
 
@@ -210,7 +217,7 @@ class GatewayService(Service):
             self._stop_reactor()
             return
         self.is_draining = True
-        self._announcing.stopping(f"draining; connections: {self.server.listeners.open_count}")
+        self._announcing.stopping(f"draining; connections: {self.crew.connections}")
         self._stop_waiting()
         ensureDeferred(self._drain()).addErrback(
             lambda failure: _log.failure("the drain failed", failure)
@@ -220,7 +227,7 @@ class GatewayService(Service):
         gateway = self.configuration.gateway
         _log.info("shutting down: not ready any more")
         await deferLater(self._reactor, gateway.drain_delay)
-        await self.server.drain(gateway.drain_timeout)
+        await self.crew.drain(gateway.drain_timeout)
 
     def _stop_waiting(self) -> None:
         """What waits for names comes too late."""
@@ -238,8 +245,7 @@ class GatewayService(Service):
         self._announcing.stop()
         self._stop_waiting()
         self.operators.stop_accepting()
-        self.judges.stop()
-        return self.server.stop()
+        return self.crew.stop()
 
 
 def _operators(configuration: Configuration) -> dict[str, ListenerConfig]:

@@ -10,7 +10,7 @@ import gc
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from twistedgate.assembly import Assembler, Gates
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
-from twistedgate.downstream.capacity import Capacity
+from twistedgate.downstream.capacity import Capacity, Others
 from twistedgate.downstream.hosting import Serving
 from twistedgate.downstream.listener import Listener, RequestIds
 from twistedgate.downstream.listeners import Listeners
@@ -29,9 +29,12 @@ from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
 from twistedgate.http.hops import Forwarder
 from twistedgate.net.descriptors import count_descriptors, raise_descriptors
+from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ClientTLS, Read, UpstreamTLS, read_file
 from twistedgate.observers.access_log import AccessLog
+from twistedgate.observers.metrics import Metrics
 from twistedgate.units import Units
+from twistedgate.upstream.counting import Counting, OwnCounts
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.upstream import Upstream
 from twistedgate.upstream.upstreams import Upstreams
@@ -58,6 +61,31 @@ DRAIN_POLL = 0.05
 TLSOf = Callable[[UpstreamConfig, TargetConfig], ClientTLS | None]
 
 
+class CannotServe(Exception):
+    """Somebody who serves cannot serve by a configuration; ``errors`` say why, for the operator."""
+
+    def __init__(self, errors: tuple[str, ...]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+def _no_socket(config: ListenerConfig) -> Opened | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a server gets from the process that it lives in."""
+
+    surroundings: Callable[[TLSOf], Surroundings]
+    metrics: Metrics
+    counting: Counting = field(default_factory=OwnCounts)
+    opened: Callable[[ListenerConfig], Opened | None] = _no_socket
+    """Returns the socket of a new listener if it is open already."""
+    others: Others | None = None
+    """Other processes that accept on the same addresses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A configuration, ready to be swapped in."""
@@ -79,20 +107,24 @@ class Server:
         reactor: Any,
         configuration: Configuration,
         units: Units,
-        make_surroundings: Callable[[TLSOf], Surroundings],
+        circumstances: Circumstances,
     ) -> None:
         """``configuration`` is the one to begin with; it still wants to be prepared and committed."""
         self.configuration = configuration
         self.answered = 0
         """Requests that have ended, whatever their answer."""
         self._tls = UpstreamTLS()
-        self.upstreams = Upstreams(make_surroundings(self.tls_of))
+        self.upstreams = Upstreams(circumstances.surroundings(self.tls_of))
         self.capacity = Capacity(
-            raise_descriptors(), count_descriptors() + OWN_DESCRIPTORS, lambda: self.upstreams.open_count
+            raise_descriptors(),
+            count_descriptors() + OWN_DESCRIPTORS,
+            lambda: self.upstreams.open_count,
+            circumstances.others,
         )
-        self.listeners = Listeners(reactor, self._make_listener)
+        self.listeners = Listeners(reactor, self._make_listener, circumstances.opened)
+        self.metrics = circumstances.metrics
         self.access_log = _make_access_log(reactor, configuration)
-        self.gates = Gates()
+        self.gates = Gates(circumstances.counting)
         self._reactor = reactor
         self._assembler = Assembler(units, self.gates, self._observe, time.monotonic)
         self._name = f"twistedgate-{secrets.token_hex(4)}"
@@ -104,6 +136,7 @@ class Server:
 
     def _observe(self, exchange: Exchange) -> None:
         self.answered += 1
+        self.metrics.count(exchange)
         self.access_log.write(exchange)
 
     def tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:

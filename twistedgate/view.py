@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from twistedgate import __version__
 from twistedgate.balancing.health import Verdict
-from twistedgate.upstream.upstream import Upstream
+from twistedgate.facts import ProcessFacts
+from twistedgate.upstream.judging import Judging, Standing
 
 if TYPE_CHECKING:
     from twistedgate.service import GatewayService
@@ -36,64 +37,83 @@ class View:
     def unready_reasons(self) -> list[str]:
         """Return a sentence for each reason to send requests elsewhere."""
         service = self._service
-        reasons = [] if service.is_accepting else ["the targets are being looked up"]
+        reasons = []
+        if not service.is_accepting:
+            reasons.append("the targets are being looked up")
+        elif not any(process.state == "serving" for process in service.crew.processes):
+            reasons.append("no worker serves")
         used = {route.upstream for route in service.configuration.routes.values() if route.upstream}
-        for name, upstream in service.server.upstreams.upstreams.items():
-            if name in used and not upstream.targets.available_count:
-                why = _why_none(service.judges.judgings[name].verdicts(time.monotonic()))
+        for name, judging in service.crew.judges.judgings.items():
+            if name in used and not any(standing.may_pick for standing in judging.standings):
+                why = _why_none(judging.verdicts(time.monotonic()))
                 reasons.append(f"upstream {name} has no target that may be picked: {why}")
         return reasons
 
     def status(self) -> Mapping[str, object]:
         """Return everything that is known, in JSON's own types."""
-        service = self._service
-        now = time.monotonic()
-        routes = service.configuration.routes
-        upstreams = service.server.upstreams.upstreams
+        service, crew = self._service, self._service.crew
         return {
             "version": __version__,
             "started": _when(service.opened),
-            "clock": round(now, 3),
+            "clock": round(time.monotonic(), 3),
             "draining": service.is_draining,
             "unready": self.unready_reasons(),
-            "workers": [self._worker()],
-            "requests": service.server.answered,
-            "connections": service.server.capacity.open_count,
-            "accepting_paused": service.server.capacity.is_full,
-            "access_log_dropped": service.server.access_log.dropped,
-            "listeners": {
-                bound.config.name: {
-                    "serve": bound.config.serve,
-                    "address": listeners.addresses.get(bound.config.name, ""),
-                    "connections": bound.open_count,
-                }
-                for listeners in (service.server.listeners, service.operators)
-                for bound in listeners.bound
-            },
+            "workers": [self._process(process) for process in crew.processes],
+            "requests": crew.requests,
+            "connections": crew.connections,
+            "accepting_paused": crew.is_paused,
+            "access_log_dropped": crew.dropped,
+            "listeners": self._listeners(),
             "routes": {
                 name: {
                     "host": list(route.host),
                     "path": route.path,
                     "upstream": route.upstream or None,
-                    "in_flight": service.server.gates.under_way(name),
+                    "in_flight": crew.in_flight(name),
                 }
-                for name, route in routes.items()
+                for name, route in service.configuration.routes.items()
             },
-            "upstreams": {
-                name: _upstream(upstream, service.judges.judgings[name].verdicts(now), now)
-                for name, upstream in upstreams.items()
-            },
+            "upstreams": {name: self._upstream(name) for name in crew.judges.judgings},
         }
 
-    def _worker(self) -> Mapping[str, object]:
-        """Return what is known of the one process that serves."""
-        service = self._service
-        state = "serving" if service.is_accepting else "starting"
+    def _process(self, process: ProcessFacts) -> Mapping[str, object]:
+        told = asdict(process)
+        return {**told, "state": "draining"} if self.is_draining else told
+
+    def _listeners(self) -> Mapping[str, object]:
+        """Return where each listener is: those of clients, then the operators'."""
+        service, crew = self._service, self._service.crew
+        addresses = {**crew.addresses, **service.operators.addresses}
         return {
-            "pid": os.getpid(),
-            "state": "draining" if service.is_draining else state,
-            "connections": service.server.capacity.open_count,
-            "requests": service.server.answered,
+            name: {
+                "serve": service.configuration.listeners[name].serve,
+                "address": address,
+                "connections": crew.connections_of(name),
+            }
+            for name, address in addresses.items()
+        }
+
+    def _upstream(self, name: str) -> Mapping[str, object]:
+        judging = self._service.crew.judges.judgings[name]
+        return {
+            "balance": judging.config.balance,
+            **asdict(self._service.crew.upstream(name)),
+            "available": sum(standing.may_pick for standing in judging.standings),
+            "targets": [self._target(judging, standing) for standing in judging.standings],
+        }
+
+    def _target(self, judging: Judging, standing: Standing) -> Mapping[str, object]:
+        now = time.monotonic()
+        verdict = judging.verdict(standing.name, now)
+        facts = self._service.crew.target(judging.config.name, standing.name)
+        return {
+            "name": verdict.name,
+            "url": judging.config.targets[standing.place].url,
+            "state": verdict.state.value,
+            "since": _when(time.time() - (now - verdict.since)),
+            "weight": round(verdict.weight, 3),
+            **asdict(facts),
+            "last_error": verdict.last_error or None,
         }
 
 
@@ -110,33 +130,6 @@ def _standing(verdict: Verdict) -> str:
     if len(error) > LONGEST_TOLD:
         error = f"{error[:LONGEST_TOLD]}..."
     return f"{verdict.name} is {verdict.state.value}" + (f" ({error})" if error else "")
-
-
-def _upstream(upstream: Upstream, verdicts: list[Verdict], now: float) -> Mapping[str, object]:
-    return {
-        "balance": upstream.config.balance,
-        "requests": upstream.requests,
-        "in_flight": upstream.gate.total,
-        "connections": upstream.pool.open_count,
-        "idle_connections": upstream.pool.idle_count,
-        "available": upstream.targets.available_count,
-        "targets": [_target(upstream, verdict, now) for verdict in verdicts],
-    }
-
-
-def _target(upstream: Upstream, verdict: Verdict, now: float) -> Mapping[str, object]:
-    target = upstream.targets.by_name[verdict.name]
-    return {
-        "name": verdict.name,
-        "url": target.config.url,
-        "state": verdict.state.value,
-        "since": _when(time.time() - (now - verdict.since)),
-        "weight": round(verdict.weight, 3),
-        "in_flight": target.in_flight,
-        "requests": target.requests,
-        "failed": target.failed,
-        "last_error": verdict.last_error or None,
-    }
 
 
 def _when(seconds: float) -> str:

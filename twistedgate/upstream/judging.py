@@ -304,6 +304,10 @@ class Judging:
 
     # what is said
 
+    def verdict(self, name: str, now: float) -> Verdict:
+        """Return what is known of a target; raises ``KeyError``."""
+        return self._judge.verdict(name, now)
+
     def verdicts(self, now: float) -> list[Verdict]:
         """Return what is known of each target, in the order of their configuration."""
         return [self._judge.verdict(name, now) for name in self._found]

@@ -1,0 +1,184 @@
+"""Serves in this process, and judges in it, too: a gateway with ``workers = 1``."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+
+from twistedgate.config.model import Configuration, TargetConfig, UpstreamConfig
+from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
+from twistedgate.net.tls import ClientTLS
+from twistedgate.observers.measures import Measures
+from twistedgate.serving import Circumstances, Prepared, Server, TLSOf
+from twistedgate.units import Units
+from twistedgate.upstream.judges import Judges
+from twistedgate.upstream.judging import Judging, Standing, Watching
+from twistedgate.upstream.targets import Surroundings
+from twistedgate.upstream.witness import Witness
+from twistedgate.workers.columns import Columns
+from twistedgate.workers.scoreboard import COLUMNS, SUPERVISOR, Scoreboard
+
+WatchingOf = Callable[[TLSOf, Witness], Watching]
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """A configuration, ready to be served and judged by."""
+
+    serving: Prepared
+    judgings: dict[str, Judging]
+
+
+class Alone:
+    """One process that does everything."""
+
+    wanted = 1
+
+    def __init__(
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        units: Units,
+        watching: WatchingOf,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """``configuration`` is the one to begin with; it still wants to be prepared and committed."""
+        self.board = Scoreboard.create()
+        row = self.board.row(SUPERVISOR)
+        self.measures = Measures(row.counters, Columns(COLUMNS, self.board.clear))
+        self._reactor = reactor
+        self._chance = chance
+        self.judges = Judges(watching(self._tls_of, self.measures), self._publish)
+        self.server = Server(
+            reactor,
+            configuration,
+            units,
+            Circumstances(self._make_surroundings, metrics=self.measures.metrics),
+        )
+        self.server.swept = self.judges.sweep
+        self._is_accepting = False
+        self._is_draining = False
+
+    def _make_surroundings(self, tls: TLSOf) -> Surroundings:
+        return Surroundings(self._reactor, time.monotonic, self._chance, tls, self.judges.port)
+
+    def _tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
+        """Return the TLS of a target for its checks: that of the requests."""
+        return self.server.tls_of(upstream, target)
+
+    def _publish(self, upstream: str, standings: tuple[Standing, ...]) -> None:
+        """Tell those who send requests how the targets stand."""
+        self.server.upstreams.take(upstream, standings)
+
+    # a configuration takes effect
+
+    def prepare(self, configuration: Configuration) -> Deferred[Both]:
+        """Make everything that a configuration wants, aside."""
+        return maybeDeferred(self._prepare, configuration)
+
+    def _prepare(self, configuration: Configuration) -> Both:
+        return Both(self.server.prepare(configuration), self.judges.prepare(configuration.upstreams))
+
+    def commit(self, prepared: Both) -> None:
+        """Swap a prepared configuration in."""
+        self.measures.configure(prepared.serving.configuration)
+        self.server.commit(prepared.serving)
+        # at once: whoever is new there knows of no target before
+        self.judges.commit(prepared.judgings)
+
+    def abandon(self, prepared: Both) -> None:
+        """Leave everything as it is."""
+        self.server.abandon(prepared.serving)
+
+    # the life of it
+
+    def start(self) -> None:
+        """The reactor runs."""
+        self.server.access_log.reopen()
+
+    def resume_accepting(self) -> None:
+        """Let clients in."""
+        self._is_accepting = True
+        self.server.listeners.resume_accepting()
+
+    def reopen_logs(self) -> None:
+        """Write the access log to a new file of its name from now on."""
+        self.server.access_log.reopen()
+
+    def drain(self, timeout: float) -> Deferred[None]:
+        """Accept no more, and wait until what is under way has ended."""
+        self._is_draining = True
+        return ensureDeferred(self.server.drain(timeout))
+
+    def stop(self) -> Deferred[None]:
+        """Close everything that is left."""
+        self.judges.stop()
+        return self.server.stop()
+
+    def is_well(self) -> bool:
+        """Whoever asks is served by this process, so it turns."""
+        return True
+
+    # what is known
+
+    @property
+    def processes(self) -> list[ProcessFacts]:
+        """This one."""
+        state = "draining" if self._is_draining else "serving" if self._is_accepting else "starting"
+        return [ProcessFacts(os.getpid(), state, self.connections, self.requests)]
+
+    @property
+    def requests(self) -> int:
+        """Requests that have ended."""
+        return self.server.answered
+
+    @property
+    def connections(self) -> int:
+        """Connections of clients."""
+        return self.server.capacity.open_count
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no connection is accepted, as there are as many as may be."""
+        return self.server.capacity.is_full
+
+    @property
+    def dropped(self) -> int:
+        """Lines of the access log that could not be written."""
+        return self.server.access_log.dropped
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where each listener for clients is."""
+        return self.server.listeners.addresses
+
+    def connections_of(self, listener: str) -> int:
+        """Return the connections of one listener."""
+        bound = (bound for bound in self.server.listeners.bound if bound.config.name == listener)
+        return sum(one.open_count for one in bound)
+
+    def in_flight(self, route: str) -> int:
+        """Return how many exchanges of a route are under way."""
+        return self.server.gates.under_way(route)
+
+    def upstream(self, name: str) -> UpstreamFacts:
+        """Return what is known of an upstream."""
+        upstream = self.server.upstreams.upstreams[name]
+        return UpstreamFacts(
+            upstream.requests, upstream.gate.total, upstream.pool.open_count, upstream.pool.idle_count
+        )
+
+    def target(self, upstream: str, name: str) -> TargetFacts:
+        """Return what is known of a target."""
+        target = self.server.upstreams.upstreams[upstream].targets.by_name.get(name)
+        return (
+            TargetFacts(0, 0, 0)
+            if target is None
+            else TargetFacts(target.in_flight, target.requests, target.failed)
+        )
