@@ -55,7 +55,7 @@ class Counted:
             "is_draining": False,
             "is_reload_good": True,
             "reload_time": STARTED,
-            "workers": {"ready": 1, "starting": 0, "draining": 0},
+            "workers": {"serving": 1, "starting": 0, "draining": 0},
             "wanted_workers": 1,
             "process": ProcessFigures(1.25, 4096, 8192, 12, 1024, STARTED),
             "versions": {"version": "1.2.3"},

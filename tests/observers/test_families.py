@@ -88,7 +88,7 @@ def test_how_the_gateway_stands(counted: Counted) -> None:
     assert counted.values("twistedgate_draining") == {(): 0}
     assert counted.values("twistedgate_last_reload_successful") == {(): 1}
     assert counted.values("twistedgate_last_reload_timestamp_seconds") == {(): STARTED}
-    assert counted.values("twistedgate_workers") == {("ready",): 1, ("starting",): 0, ("draining",): 0}
+    assert counted.values("twistedgate_workers") == {("serving",): 1, ("starting",): 0, ("draining",): 0}
     assert counted.values("twistedgate_workers_wanted") == {(): 1}
     assert counted.values("twistedgate_build") == {("1.2.3",): 1}
 

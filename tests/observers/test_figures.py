@@ -35,6 +35,18 @@ def test_time_of_children_that_ended_stays() -> None:
     assert own().cpu_seconds > before
 
 
+def test_of_several_the_descriptors_of_the_fullest_count(tmp_path: Path) -> None:
+    code = "import sys; files = [open(sys.argv[0]) for _ in range(300)]; print(flush=True); input()"
+    script = tmp_path / "opens.py"
+    script.write_text(code)
+    command = [sys.executable, "-S", str(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as greedy:
+        assert greedy.stdout is not None
+        greedy.stdout.readline()
+        assert read_figures([os.getpid(), greedy.pid]).open_descriptors > 300
+        greedy.communicate(b"\n")
+
+
 def test_several_are_summed_and_those_that_ended_are_nothing() -> None:
     alone = own()
     ended = subprocess.Popen([sys.executable, "-S", "-c", ""])

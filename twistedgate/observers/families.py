@@ -317,16 +317,35 @@ def _state(reading: Reading) -> Iterator[AnyFamily]:
 
 def _process(figures: ProcessFigures) -> Iterator[AnyFamily]:
     yield _one(
-        "process_cpu_seconds", "counter", "Processor time, user and system.", figures.cpu_seconds, "seconds"
+        "process_cpu_seconds", "counter", "Processor time of all processes.", figures.cpu_seconds, "seconds"
     )
-    yield _one("process_resident_memory_bytes", "gauge", "Resident memory.", figures.resident_bytes, "bytes")
-    yield _one("process_virtual_memory_bytes", "gauge", "Virtual memory.", figures.virtual_bytes, "bytes")
-    yield _one("process_open_fds", "gauge", "File descriptors that are open.", figures.open_descriptors)
-    yield _one("process_max_fds", "gauge", "File descriptors that may be open.", figures.max_descriptors)
+    yield _one(
+        "process_resident_memory_bytes",
+        "gauge",
+        "Resident memory of all processes, what they share counted for each.",
+        figures.resident_bytes,
+        "bytes",
+    )
+    yield _one(
+        "process_virtual_memory_bytes",
+        "gauge",
+        "Virtual memory of all processes.",
+        figures.virtual_bytes,
+        "bytes",
+    )
+    yield _one(
+        "process_open_fds",
+        "gauge",
+        "File descriptors that are open, in the process nearest to its limit.",
+        figures.open_descriptors,
+    )
+    yield _one(
+        "process_max_fds", "gauge", "File descriptors that may be open there.", figures.max_descriptors
+    )
     yield _one(
         "process_start_time_seconds",
         "gauge",
-        "When the process started, in seconds since 1970.",
+        "When the first process started, in seconds since 1970.",
         figures.started,
         "seconds",
     )

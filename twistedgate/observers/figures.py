@@ -1,4 +1,4 @@
-"""What the kernel says of processes: time, memory, descriptors, by Prometheus' conventional names.
+"""What the kernel says of the processes of a gateway, for what Prometheus always calls by the same names.
 
 Processor time of children that have ended is that of whoever waited for them, so that a sum over a parent
 and its children does not go back.  This module does not know what the processes do.
@@ -18,29 +18,31 @@ _PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class ProcessFigures:
-    """Figures of one process, or sums of several."""
+    """Figures of one process, or of several: sums where nothing else is said."""
 
     cpu_seconds: float = 0.0
     resident_bytes: int = 0
     virtual_bytes: int = 0
     open_descriptors: int = 0
+    """Of the one that is nearest to its limit."""
     max_descriptors: int = 0
-    """Of one process."""
+    """The limit of that one."""
     started: float = 0.0
     """Of the first, in seconds since 1970."""
 
 
 def read_figures(pids: Sequence[int]) -> ProcessFigures:
-    """Return the sums over ``pids``; one that has ended counts nothing."""
+    """Return the figures of ``pids`` together; one that has ended counts nothing."""
     found = [figures for pid in pids if (figures := _read(pid)) is not None]
     if not found:
         return ProcessFigures()
+    fullest = max(found, key=lambda one: one.open_descriptors / one.max_descriptors)
     return ProcessFigures(
         sum(one.cpu_seconds for one in found),
         sum(one.resident_bytes for one in found),
         sum(one.virtual_bytes for one in found),
-        sum(one.open_descriptors for one in found),
-        found[0].max_descriptors,
+        fullest.open_descriptors,
+        fullest.max_descriptors,
         found[0].started,
     )
 
