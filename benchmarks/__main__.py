@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cases import Case, cases
-from benchmarks.gateway import gateway
+from benchmarks.cases import ROUTES, Case, cases
+from benchmarks.gateway import Kind, gateway
 from benchmarks.memory import measure_memory
 from benchmarks.origin import Origin, start_origin
 from benchmarks.peers import PEERS
@@ -18,8 +18,14 @@ from benchmarks.rounds import Bench, Contender, play, weigh
 from benchmarks.table import case_table, memory_table
 
 FIRST = "gateway"
-MANY = "many-routes"
-ONE = "one-route"
+KINDS = {
+    "many-routes": Kind(routes=ROUTES),
+    "one-route": Kind(),
+    "two-workers": Kind(workers=2),
+    "one-worker": Kind(),
+}
+OWN = {"routes": ("many-routes", "one-route"), "workers": ("two-workers", "one-worker")}
+"""Cases in which the gateway is compared with itself: the first costs so much relative to the other."""
 
 
 def tell(text: str) -> None:
@@ -55,8 +61,7 @@ class Ring:
         if name in PEERS:
             peer = PEERS[name]
             return peer.prepare(peer.find() or peer.program, self._folder, port, self._origin)
-        routes = 2000 if name == MANY else 1
-        return gateway(name, self._folder, port, self._origin, routes)
+        return gateway(name, self._folder, port, self._origin, KINDS.get(name, Kind()))
 
 
 def present(names: Sequence[str]) -> list[str]:
@@ -80,10 +85,9 @@ def measure(case: Case, ring: Ring, names: Sequence[str], bench: Bench) -> list[
             rows.append(measure_memory(fresh))
             fresh.program.stop()
         return memory_table(case.title, rows, FIRST)
-    first, others = FIRST, names
-    if case.kind == "routes":
-        first, others = MANY, [MANY, ONE]
+    others = OWN.get(case.kind, names)
     contenders = [ring.enter(name) for name in others]
+    first = others[0] if case.kind in OWN else FIRST
     rows_of_case = weigh(play(contenders, case, bench, tell), first, case.kind == "rate")
     return case_table(case.title, rows_of_case, case.goals)
 

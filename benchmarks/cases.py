@@ -59,7 +59,12 @@ class Case:
     shape: Shape = field(default_factory=Shape)
     goals: Mapping[str, float] = field(default_factory=dict)
     kind: str = "load"
-    """``load`` as fast as it goes, ``rate`` at a fixed rate, ``routes`` with many, ``memory``."""
+    """``load`` as fast as it goes, ``rate`` and ``workers`` not, ``routes`` with many of them, ``memory``."""
+
+    @property
+    def has_fixed_rate(self) -> bool:
+        """Whether requests come at a rate of their own, however fast the answers are."""
+        return self.kind in {"rate", "workers"}
 
 
 def cases(folder: Path) -> dict[str, Case]:
@@ -81,6 +86,12 @@ def cases(folder: Path) -> dict[str, Case]:
         Case("routes", f"{ROUTES} routes", Shape(options=("-s", str(routes))), {"one-route": 1.1}, "routes"),
         Case("thousand", "1,000 connections", Shape(connections=1000)),
         Case("rate", f"{RATE} requests a second", goals={"nginx": 2.0}, kind="rate"),
+        Case(
+            "workers",
+            f"two workers, {RATE} requests a second",
+            goals={"one-worker": 1.1},
+            kind="workers",
+        ),
         Case("memory", f"memory, {HELD} idle connections", kind="memory"),
     ]
     return {case.name: case for case in every}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.origin import Origin
@@ -12,6 +13,7 @@ SETTINGS = """
 [gateway]
 access_log = {folder}/{name}.log
 max_connections = 15000
+workers = {workers}
 
 [listener:public]
 endpoint = tcp:{port}:interface=127.0.0.1
@@ -34,16 +36,29 @@ def daemon(settings: Path) -> Launch:
     return Launch([str(twistd), "-n", "--pidfile=", "twistedgate", "--config", str(settings)])
 
 
-def gateway(name: str, folder: Path, port: int, origin: Origin, routes: int = 1) -> Launch:
-    """Write a configuration of so many routes, and return how the daemon is started with it.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What sets one gateway apart from another."""
 
-    One route takes everything; more of them share the paths ``/service-N/*``.
-    """
-    head = SETTINGS.format(folder=folder, name=name, port=port, first=origin.first, second=origin.second)
-    if routes == 1:
+    routes: int = 1
+    """One takes everything; more of them share the paths ``/service-N/*``."""
+    workers: int = 1
+
+
+def gateway(name: str, folder: Path, port: int, origin: Origin, kind: Kind) -> Launch:
+    """Write a configuration of that kind, and return how the daemon is started with it."""
+    head = SETTINGS.format(
+        folder=folder,
+        name=name,
+        port=port,
+        first=origin.first,
+        second=origin.second,
+        workers=kind.workers,
+    )
+    if kind.routes == 1:
         rules = [ROUTE.format(name="all", path="*")]
     else:
-        rules = [ROUTE.format(name=f"s{n}", path=f"/service-{n}/*") for n in range(routes)]
+        rules = [ROUTE.format(name=f"s{n}", path=f"/service-{n}/*") for n in range(kind.routes)]
     settings = folder / f"{name}.ini"
     settings.write_text(head + "".join(rules))
     return daemon(settings)

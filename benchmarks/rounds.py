@@ -58,7 +58,7 @@ class Bench:
 def take_turn(contender: Contender, case: Case, bench: Bench, seconds: float) -> Turn:
     """Load one contender and weigh what it spent."""
     before = contender.program.cpu_seconds()
-    if case.kind == "rate":
+    if case.has_fixed_rate:
         load = at_rate(contender.port, RATE, seconds, bench.core, bench.folder)
     else:
         load = wrk(contender.port, case.shape, seconds, bench.core)

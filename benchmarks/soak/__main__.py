@@ -11,6 +11,9 @@ from pathlib import Path
 
 from benchmarks.soak import descriptors, gigabyte, kill, leavers, mixed, reloads, slow
 from benchmarks.soak.findings import Findings
+from benchmarks.soak.workers import cap, down, orphans, shares, stuck
+from benchmarks.soak.workers import kill as workers_kill
+from benchmarks.soak.workers import reloads as workers_reloads
 
 SCENARIOS = {
     "kill": kill,
@@ -20,6 +23,13 @@ SCENARIOS = {
     "slow": slow,
     "descriptors": descriptors,
     "mixed": mixed,
+    "workers-kill": workers_kill,
+    "workers-reloads": workers_reloads,
+    "workers-shares": shares,
+    "workers-down": down,
+    "workers-cap": cap,
+    "workers-orphans": orphans,
+    "workers-stuck": stuck,
 }
 LONGEST = 3 * 3600.0
 
@@ -56,7 +66,7 @@ def main() -> int:
     chosen = arguments()
     if chosen.list:
         for name, scenario in SCENARIOS.items():
-            print(f"{name:12} {scenario.__doc__}")
+            print(f"{name:16} {scenario.__doc__}")
         return 0
     failed = False
     for name in chosen.scenarios or SCENARIOS:

@@ -87,6 +87,8 @@ class Tally:
     servers: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    """The clients' own ports of connections that broke; 0 for one that was not even made."""
 
     def count(self, answer: Answer, seconds: float) -> None:
         """Count an answer."""
@@ -129,6 +131,7 @@ async def visit(port: int, request: bytes, tally: Tally, stop: asyncio.Event, pa
             is_over = answer.is_last
         except (OSError, EOFError, ValueError, TimeoutError) as error:
             tally.faults[f"{type(error).__name__}: {error}"[:80]] += 1
+            tally.lost.append(0 if writer is None else writer.get_extra_info("sockname")[1])
             is_over = True
             await asyncio.sleep(0.01)
         if is_over and writer is not None:

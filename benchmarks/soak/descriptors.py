@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.soak.clients import ask, get, read_answer
 from benchmarks.soak.findings import Findings
 from benchmarks.soak.servers import byte_server
-from benchmarks.soak.site import site, upstream
+from benchmarks.soak.site import Setting, site, upstream
 
 DESCRIPTORS = 256
 CONNECTIONS = 400
@@ -21,7 +21,7 @@ async def play(folder: Path, scale: float) -> Findings:
     """Take every descriptor, look at what it costs, give them back, and ask again."""
     findings = Findings()
     async with byte_server() as server:
-        with site(folder, upstream("bytes", [server.port]), DESCRIPTORS) as trial:
+        with site(folder, upstream("bytes", [server.port]), Setting(DESCRIPTORS)) as trial:
             reader, writer = await asyncio.open_connection("127.0.0.1", trial.public)
             many = [await asyncio.open_connection("127.0.0.1", trial.public) for _ in range(CONNECTIONS)]
             await asyncio.sleep(1)

@@ -52,11 +52,12 @@ async def _reload(trial: Site, sections: str, count: int) -> int:
     missed = 0
     for number in range(1, count + 1):
         trial.reload(numbered(sections, number))
-        missed += not await _takes_effect(trial, 400 + number % 100)
+        missed += not await takes_effect(trial, 400 + number % 100)
     return missed
 
 
-async def _takes_effect(trial: Site, status: int) -> bool:
+async def takes_effect(trial: Site, status: int) -> bool:
+    """Tell whether requests are answered with ``status``, waiting 5 seconds or more for it."""
     async with load(trial.public, get("/number"), 1, pause=0.005) as tally:
         for _ in range(1000):
             if tally.statuses[status]:

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -22,6 +23,7 @@ SETTINGS = """
 access_log = {folder}/access.log
 max_connections = 15000
 drain_timeout = 2s
+workers = {workers}
 
 [listener:public]
 endpoint = tcp:{public}:interface=127.0.0.1
@@ -34,25 +36,45 @@ serve = admin
 SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "upstream.py"
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a gateway runs, besides what its configuration says of upstreams and routes."""
+
+    descriptors: int | None = None
+    """As many as it may have, if they are bounded."""
+    workers: int = 1
+
+
+ALONE = Setting()
+
+
 class Site:
     """A gateway that runs with a configuration of its own."""
 
-    def __init__(self, folder: Path, sections: str, descriptors: int | None = None) -> None:
+    def __init__(self, folder: Path, sections: str, setting: Setting = ALONE) -> None:
         self._folder = folder
+        self._setting = setting
         self.public, self.admin = free_port(), free_port()
         self._settings = folder / "gateway.ini"
         self.configure(sections)
+        self.gateway = self.start()
+
+    def start(self) -> Program:
+        """Start the gateway, and return it when it is ready."""
         launch = daemon(self._settings)
-        if descriptors is not None:
-            bounded = f'ulimit -n {descriptors}; exec "$@"'
+        if self._setting.descriptors is not None:
+            bounded = f'ulimit -n {self._setting.descriptors}; exec "$@"'
             launch = Launch(["bash", "-c", bounded, "gateway", *launch.command])
-        self.gateway = Program("gateway", launch, folder, cores()[0])
+        # several workers may have every core: that is what they are for
+        core = cores()[0] if self._setting.workers == 1 else None
+        self.gateway = Program("gateway", launch, self._folder, core)
         try:
             wait_for_port(self.public, self.gateway)
             self._wait_until_ready()
         except (RuntimeError, OSError):
             self.gateway.kill()
             raise
+        return self.gateway
 
     def _wait_until_ready(self) -> None:
         """Return once the daemon says so: from then on it knows what a SIGHUP means."""
@@ -67,7 +89,9 @@ class Site:
 
     def configure(self, sections: str) -> None:
         """Write the configuration: the listeners, and what the scenario wants besides."""
-        head = SETTINGS.format(folder=self._folder, public=self.public, admin=self.admin)
+        head = SETTINGS.format(
+            folder=self._folder, public=self.public, admin=self.admin, workers=self._setting.workers
+        )
         self._settings.write_text(head + sections)
 
     def reload(self, sections: str) -> None:
@@ -80,6 +104,11 @@ class Site:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/status", timeout=10) as answer:
             said: dict[str, Any] = json.load(answer)
             return said
+
+    def metrics(self) -> str:
+        """What ``/metrics`` says."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
 
     def states(self, upstream: str) -> dict[str, str]:
         """The state of each target of an upstream."""
@@ -112,9 +141,9 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, sections: str, descriptors: int | None = None) -> Iterator[Site]:
+def site(folder: Path, sections: str, setting: Setting = ALONE) -> Iterator[Site]:
     """Run a gateway for as long as the block lasts; raises ``RuntimeError`` if it ended by itself."""
-    running = Site(folder, sections, descriptors)
+    running = Site(folder, sections, setting)
     try:
         yield running
     finally:
