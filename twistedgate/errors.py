@@ -40,6 +40,7 @@ TITLES = {
     "no-target": "No target of the upstream is available.",
     # the operator's
     "cross-site": "A web page may have sent this request.",
+    "unknown-name": "There is no upstream or target of that name.",
     "command-refused": "The command was not carried out.",
     # the gateway's
     "too-many": "Too many requests are under way.",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 
-from twistedgate.admin.view import Outcome
+from twistedgate.admin.view import Outcome, UnknownName
 
 if TYPE_CHECKING:
     from twistedgate.service import GatewayService
@@ -31,3 +32,26 @@ class Operations:
     def upgrade(self) -> Deferred[Outcome]:
         """Refuse: code cannot be replaced under a process that serves."""
         return succeed(Outcome(errors=(ONE_PROCESS,)))
+
+    def drain_target(self, upstream: str, target: str) -> Deferred[Outcome]:
+        """Pick a target no more, until it is enabled."""
+        names = _known(self._service.crew.judges.drain, upstream, target)
+        return succeed(Outcome(f"drained {_listed(names, target)} of {upstream}: no new requests go there"))
+
+    def enable_target(self, upstream: str, target: str) -> Deferred[Outcome]:
+        """Let a target that was drained be picked again."""
+        names = _known(self._service.crew.judges.enable, upstream, target)
+        return succeed(Outcome(f"enabled {_listed(names, target)} of {upstream}"))
+
+
+def _known(act: Callable[[str, str], tuple[str, ...]], upstream: str, target: str) -> tuple[str, ...]:
+    """Act on a target, and return who that is; raises ``UnknownName``."""
+    try:
+        return act(upstream, target)
+    except LookupError as error:
+        raise UnknownName(str(error)) from None
+
+
+def _listed(names: tuple[str, ...], target: str) -> str:
+    """Return the addresses that are meant; of a host that has none yet, its own name."""
+    return ", ".join(names) or target

@@ -56,6 +56,12 @@ class Orders:
     def upgrade(self) -> Deferred[Outcome]:
         return self._ask("upgrade")
 
+    def drain_target(self, upstream: str, target: str) -> Deferred[Outcome]:
+        return self._ask("drain", upstream, target)
+
+    def enable_target(self, upstream: str, target: str) -> Deferred[Outcome]:
+        return self._ask("enable", upstream, target)
+
 
 class Answer:
     """One answer of a conversation, taken apart."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from twistedgate import cli
 from twistedgate.config.model import KINDS, GatewayConfig
 from twistedgate.config.schema import later_options, options_of
 from twistedgate.exchange import Exchange
+from twistedgate.facts import TargetFacts
 from twistedgate.http.hops import Peer
 from twistedgate.observers.lines import lines
 from twistedgate.units import Units
@@ -125,4 +127,6 @@ def test_a_target_that_is_shown_has_what_status_tells() -> None:
     shown = json.loads(next(iter(page("docs/how-to/status.md").blocks("json"))).text)
     code = (ROOT / "twistedgate" / "view.py").read_text(encoding="utf-8")
     told = code[code.index("def _target") :]
-    assert list(shown) == re.findall(r'^ {8}"([a-z_]+)":', told, re.MULTILINE)
+    facts = "".join(f'"{field.name}":' for field in dataclasses.fields(TargetFacts))
+    told = told.partition("return {")[2].partition("}\n")[0].replace("**asdict(facts)", facts)
+    assert list(shown) == re.findall(r'"([a-z_]+)":', told)

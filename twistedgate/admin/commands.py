@@ -1,12 +1,14 @@
-"""What an operator can have done, by POST: ``/reload`` and ``/upgrade``.
+"""What an operator can have done, by POST: ``/reload``, ``/upgrade``, and a target drained or enabled.
 
 An answer comes when the command is done: 200 with what was done, 409 with every reason why it was not.  A
-path is compared as it was sent.  This module does not know who may ask.
+path is compared as it was sent; names in it may be percent-encoded.  This module does not know who may ask.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
@@ -14,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET, Request
 
 from twistedgate.admin.answers import answer, refuse
-from twistedgate.admin.view import AdminOperations, Outcome
+from twistedgate.admin.view import AdminOperations, Outcome, UnknownName
 from twistedgate.errors import Refusal
 
 METHODS = (b"POST",)
@@ -32,10 +34,23 @@ class Commands:
             b"/reload": operations.reload,
             b"/upgrade": operations.upgrade,
         }
+        self._of_target: Mapping[bytes, Callable[[str, str], Deferred[Outcome]]] = {
+            b"drain": operations.drain_target,
+            b"enable": operations.enable_target,
+        }
 
     def find(self, path: bytes) -> Command | None:
         """Return what a path asks for, ``None`` if there is no such command."""
-        return self._plain.get(path)
+        if path in self._plain:
+            return self._plain[path]
+        match path.split(b"/"):
+            case [b"", b"upstreams", upstream, b"targets", target, verb] if verb in self._of_target:
+                return functools.partial(self._of_target[verb], _text(upstream), _text(target))
+        return None
+
+
+def _text(segment: bytes) -> str:
+    return unquote_to_bytes(segment).decode("utf-8", "replace")
 
 
 def perform(request: Request, command: Command) -> int:
@@ -52,9 +67,12 @@ def perform(request: Request, command: Command) -> int:
             send(_answer(request, outcome))
 
     def failed(failure: Failure) -> None:
-        _log.failure("the command {path} failed", failure, path=request.path)
+        unknown = failure.check(UnknownName) is not None
+        if not unknown:
+            _log.failure("the command {path} failed", failure, path=request.path)
         if not gone:
-            send(refuse(request, Refusal(500, "internal")))
+            reason = (404, "unknown-name", str(failure.value)) if unknown else (500, "internal", "")
+            send(refuse(request, Refusal(*reason)))
 
     maybeDeferred(command).addCallbacks(told, failed).addErrback(
         lambda failure: _log.failure("the command {path} was not answered", failure, path=request.path)

@@ -46,6 +46,10 @@ class Outcome:
         return not self.errors
 
 
+class UnknownName(LookupError):
+    """There is no upstream or target of that name; the text names those that there are."""
+
+
 class AdminOperations(Protocol):
     """What an operator may have the gateway do.  None of them raises what it can say in an ``Outcome``."""
 
@@ -54,3 +58,9 @@ class AdminOperations(Protocol):
 
     def upgrade(self) -> Deferred[Outcome]:
         """Let newly installed code take over, and tell once it serves, or once it is refused."""
+
+    def drain_target(self, upstream: str, target: str) -> Deferred[Outcome]:
+        """Pick a target (``HOST:PORT``, or as it is configured) no more; fails with ``UnknownName``."""
+
+    def enable_target(self, upstream: str, target: str) -> Deferred[Outcome]:
+        """Let a target that was drained be picked again; fails with ``UnknownName``."""
