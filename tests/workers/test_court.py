@@ -323,6 +323,26 @@ def test_a_worker_that_comes_knows_how_all_stand() -> None:
     assert repr(supervisor.court) == "<Court of [1, 2, 3], <Grants {'orders/192.0.2.1:80': 1} of [2, 1, 3]>>"
 
 
+def test_a_worker_that_knows_nothing_yet_makes_no_trial() -> None:
+    supervisor = ejected(workers=1)
+    supervisor.court.join(9, lambda upstream, rows: None)
+    for _ in range(5):
+        supervisor.pass_time(2)
+        assert supervisor.may_try == [1]
+
+
+def test_a_worker_that_is_to_end_makes_no_trial_and_knows_how_all_stand() -> None:
+    supervisor = ejected()
+    supervisor.court.retire(1)
+    supervisor.settle()
+    assert supervisor.may_try == [2]
+    assert supervisor.workers[2].request(FIRST, "answer")
+    supervisor.settle()
+    supervisor.fail(1, SECOND)
+    assert supervisor.state(SECOND) == State.EJECTED
+    assert supervisor.workers[1].pickable == {FIRST, THIRD}
+
+
 def test_a_worker_that_is_gone_may_go_again() -> None:
     supervisor = ejected()
     supervisor.kill(2)

@@ -109,6 +109,24 @@ def test_whoever_dies_meanwhile_leaves_a_trial_to_be_abandoned() -> None:
     assert holders(grants, 1, 2) == [2]
 
 
+def test_whoever_is_to_end_is_not_asked_any_more() -> None:
+    grants = grants_of(1, 2)
+    assert grants.retire(1, 0.5) == {"orders"}
+    assert holders(grants, 1, 2) == [2]
+    assert grants.retire(1, 0.6) == set()
+    grants.expire(10.0)
+    assert holders(grants, 1, 2) == [2]
+    assert grants.leave(1, 11.0) == (set(), [])
+
+
+def test_but_heard_of_what_it_has_begun() -> None:
+    grants = grants_of(1, 2)
+    grants.start("orders", "a", 1)
+    assert grants.retire(1, 0.5) == set()
+    assert [grants.is_heard("orders", "a", worker) for worker in (1, 2)] == [True, False]
+    assert grants.leave(1, 0.6) == (set(), [("orders", "a")])
+
+
 def test_the_death_of_another_changes_nothing() -> None:
     grants = grants_of(1, 2, 3)
     assert grants.leave(2, 0.5) == (set(), [])
@@ -156,10 +174,11 @@ def test_workers_take_turns(count: int, rounds: int) -> None:
     assert max(asked.values()) - min(asked[worker] for worker in range(count)) <= 1
 
 
-@given(st.lists(st.tuples(st.sampled_from("jlsaueftx"), st.integers(0, 3), st.floats(0, 3)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("jlrsaueftx"), st.integers(0, 3), st.floats(0, 3)), max_size=60))
 def test_at_most_one_may_and_no_two_permissions_are_alike(moves: list[tuple[str, int, float]]) -> None:
     grants = Grants()
     there: set[int] = set()
+    asked: set[int] = set()
     standing, now = UP, 0.0
     ended: dict[float, int] = {}
     for move, worker, wait in moves:
@@ -167,9 +186,14 @@ def test_at_most_one_may_and_no_two_permissions_are_alike(moves: list[tuple[str,
         match move:
             case "j" if worker not in there:
                 there.add(worker)
+                asked.add(worker)
                 grants.join(worker, now)
+            case "r":
+                asked.discard(worker)
+                grants.retire(worker, now)
             case "l" if worker in there:
                 there.remove(worker)
+                asked.discard(worker)
                 _, orphans = grants.leave(worker, now)
                 standing = TRIAL if orphans else standing
             case "s" if worker in there and grants.start("orders", "a", worker):
@@ -184,7 +208,8 @@ def test_at_most_one_may_and_no_two_permissions_are_alike(moves: list[tuple[str,
         grants.hear("orders", [standing], now)
         seen = {one: grants.seen_by(one, "orders", standing) for one in there}
         may = [one for one, how in seen.items() if how.is_trial]
-        assert len(may) == (standing == TRIAL and bool(there))
+        assert len(may) == (standing == TRIAL and bool(asked))
+        assert asked.issuperset(may)
         for one in may:
             assert ended.setdefault(seen[one].trial_until, one) == one
             assert seen[one].trial_until < inf

@@ -28,6 +28,8 @@ class _Listener:
         self.told: dict[str, list[Row]] = {}
         self.is_waiting = True
         """Whether it has yet to be told everything."""
+        self.is_new = True
+        """Whether it has not been told anything at all, and so can make no trial."""
 
 
 class Court:
@@ -62,17 +64,23 @@ class Court:
     def join(self, worker: int, tell: Tell) -> None:
         """A worker is there; it is told everything by ``standings_for``, and changes by ``tell``."""
         self._listeners[worker] = _Listener(tell)
-        self._announce(self._grants.join(worker, self._now()))
 
     def standings_for(self, worker: int) -> dict[str, list[Row]]:
         """Return all that a worker has to know now, by upstream: it goes with the configuration."""
         listener = self._listeners[worker]
+        if listener.is_new:
+            listener.is_new = False
+            self._announce(self._grants.join(worker, self._now()))
         listener.is_waiting = False
         listener.told = {
             upstream: self._rows(worker, upstream, standings)
             for upstream, standings in self.judges.standings().items()
         }
         return dict(listener.told)
+
+    def retire(self, worker: int) -> None:
+        """A worker is to end: it makes no trial any more, but is told and heard as long as it is there."""
+        self._announce(self._grants.retire(worker, self._now()))
 
     def leave(self, worker: int) -> None:
         """A worker is gone: its trials are another's."""

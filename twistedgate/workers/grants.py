@@ -65,19 +65,27 @@ class Grants:
             trial.turns.append(worker)
         return self.expire(now)
 
-    def leave(self, worker: int, now: float) -> tuple[set[str], list[tuple[str, str]]]:
-        """A worker is gone: returns what ``join`` does, and the trials under way there, to be abandoned."""
+    def retire(self, worker: int, now: float) -> set[str]:
+        """A worker is to end: it is asked no more, but heard of its trial; returns what ``join`` does."""
+        if worker not in self._workers:
+            return set()
         self._workers.remove(worker)
         changed: set[str] = set()
+        for (upstream, _), trial in self._trials.items():
+            trial.turns.remove(worker)
+            if trial.holder == worker and not trial.is_under_way:
+                trial.grant(self._end(now))
+                changed.add(upstream)
+        return changed
+
+    def leave(self, worker: int, now: float) -> tuple[set[str], list[tuple[str, str]]]:
+        """A worker is gone: returns what ``join`` does, and the trials under way there, to be abandoned."""
+        changed = self.retire(worker, now)
         orphans: list[tuple[str, str]] = []
         for place, trial in self._trials.items():
-            trial.turns.remove(worker)
-            if trial.holder == worker and trial.is_under_way:
+            if trial.holder == worker:
                 orphans.append(place)
                 trial.holder = None
-            elif trial.holder == worker:
-                trial.grant(self._end(now))
-                changed.add(place[0])
         return changed, orphans
 
     def hear(self, upstream: str, standings: Iterable[Standing], now: float) -> None:
