@@ -635,6 +635,50 @@ def test_a_drain_closes_an_idle_connection() -> None:
     assert client.line.is_closed
 
 
+def test_a_gentle_drain_lets_a_client_ask_once_more_and_says_that_it_was_the_last_time() -> None:
+    house = House()
+    client = Conversation(house)
+    client.send(get())
+    house.is_draining = True
+    client.connection.drain_gently(house.now() - 1)
+    assert client.is_open
+    client.send(get())
+    assert b"Connection: close\r\n" in client.received
+    assert client.statuses == [200, 200]
+    assert client.line.is_closed
+
+
+def test_a_gentle_drain_keeps_the_promise_of_an_answer_that_had_begun() -> None:
+    source = Body(b"half")
+    house = House(Response(200, body=source), Response(200))
+    client = Conversation(house)
+    client.send(get())
+    house.is_draining = True
+    client.connection.drain_gently(house.now() - 1)
+    source.finish()
+    client.settle()
+    assert client.is_open
+    client.send(get())
+    assert client.received.count(b"Connection: close\r\n") == 1
+    assert client.line.is_closed
+
+
+def test_a_gentle_drain_closes_what_has_been_quiet() -> None:
+    house = House()
+    client = Conversation(house)
+    client.send(get())
+    client.wait(5.0)
+    client.connection.drain_gently(house.now() - 5)
+    assert client.line.is_closed
+
+
+def test_one_that_has_asked_nothing_yet_is_given_the_same_time() -> None:
+    house = House()
+    client = Conversation(house)
+    client.connection.drain_gently(house.now() - 1)
+    assert client.is_open
+
+
 def test_the_answer_under_way_is_the_last_while_draining() -> None:
     later = Later()
     house = House(later)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -254,6 +255,15 @@ def test_a_closed_address_is_closed_once_and_never_opened_by_others_that_leave()
     place.listener.resume_accepting()
     place.listener.pause_accepting()
     assert not place.port.is_reading
+
+
+def test_a_gentle_drain_closes_what_has_been_idle_for_long() -> None:
+    place = Place()
+    idle = place.connect()
+    place.listener.drain_gently(-1.0)
+    assert (place.listener.is_draining, idle.is_closed) == (True, False)
+    place.listener.drain_gently(math.inf)
+    assert idle.is_closed
 
 
 def test_a_drain_closes_what_is_idle_and_an_abort_all() -> None:

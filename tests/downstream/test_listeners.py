@@ -63,6 +63,9 @@ class Site:
     def drain(self) -> None:
         self.told.append("drain")
 
+    def drain_gently(self, quiet_since: float) -> None:
+        self.told.append(f"drain {quiet_since:g}")
+
     def abort(self) -> None:
         self.told.append("abort")
 
@@ -218,6 +221,13 @@ def test_a_stop_closes_every_address_and_no_connection() -> None:
     assert addresses.open_ports == []
     addresses.listeners.drain()
     assert [site.told[1:] for site in addresses.made] == [["stop", "drain"], ["stop", "drain"]]
+
+
+def test_a_gentle_drain_is_told_to_every_address() -> None:
+    addresses = Addresses()
+    addresses.take(at("public", 8080), at("other", 9000))
+    addresses.listeners.drain_gently(7.0)
+    assert [site.told[1:] for site in addresses.made] == [["drain 7"], ["drain 7"]]
 
 
 def test_a_socket_that_is_open_already_is_served() -> None:

@@ -105,5 +105,8 @@ class AdminListener:
     def drain(self) -> None:
         """Nothing to wait for: an operator's question is answered at once."""
 
+    def drain_gently(self, quiet_since: float) -> None:
+        """Nothing to wait for, neither."""
+
     def abort(self) -> None:
         """Open connections end with the process."""

@@ -48,8 +48,8 @@ class Connection(Answering):
         """What serves one exchange after another."""
         self._is_fresh = True
         """Whether the deadline is that of a head."""
-        self._finished = 0.0
-        """When the last exchange was over."""
+        self._finished = host.now()
+        """When the last exchange was over, or there was to be a first one."""
 
     def __repr__(self) -> str:
         state = "idle" if self._exchange is None else f"serving {self._exchange.request_id}"
@@ -334,6 +334,15 @@ class Connection(Answering):
             self._close()
         # one whose head is out already promised more
         self._keeps_alive = False
+
+    def drain_gently(self, quiet_since: float) -> None:
+        """Close if nothing was under way since then; otherwise the next answer will be the last.
+
+        A client that was promised more may be sending just now, and must not meet a closed connection.
+        """
+        is_quiet = self.is_idle and self._discarded is None and self._tunnel is None
+        if is_quiet and self._finished <= quiet_since:
+            self._close()
 
 
 def _too_slow() -> Refusal:

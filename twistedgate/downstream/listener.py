@@ -185,6 +185,12 @@ class Listener(Factory):
         for connection in list(self.connections):
             connection.drain()
 
+    def drain_gently(self, quiet_since: float) -> None:
+        """Close what has been idle since then; every other connection ends with its next answer."""
+        self.is_draining = True
+        for connection in list(self.connections):
+            connection.drain_gently(quiet_since)
+
     def abort(self) -> None:
         """Cut every connection that is left."""
         for connection in list(self.connections):

@@ -43,6 +43,9 @@ class Bound(Protocol):
     def drain(self) -> None:
         """Close what is idle; what is under way ends with its answer."""
 
+    def drain_gently(self, quiet_since: float) -> None:
+        """Close what has been idle since then; every other connection ends with its next answer."""
+
     def abort(self) -> None:
         """Cut every connection that is left."""
 
@@ -181,6 +184,11 @@ class Listeners:
         """Let what is under way end."""
         for bound in self.bound:
             bound.drain()
+
+    def drain_gently(self, quiet_since: float) -> None:
+        """Let what is under way end, and those ask once more that were not quiet since then."""
+        for bound in self.bound:
+            bound.drain_gently(quiet_since)
 
     def sweep(self, now: float) -> None:
         """End what has taken too long; forget listeners that are gone and have no connection left."""
