@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 
-from twistedgate.config.model import Configuration, TargetConfig, UpstreamConfig
+from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
 from twistedgate.net.tls import ClientTLS
 from twistedgate.observers.measures import Measures
@@ -75,6 +75,7 @@ class Alone:
     def _publish(self, upstream: str, standings: tuple[Standing, ...]) -> None:
         """Tell those who send requests how the targets stand."""
         self.server.upstreams.take(upstream, standings)
+        self.measures.keep_targets(upstream, [standing.name for standing in standings])
 
     # a configuration takes effect
 
@@ -95,6 +96,9 @@ class Alone:
     def abandon(self, prepared: Both) -> None:
         """Leave everything as it is."""
         self.server.abandon(prepared.serving)
+
+    def opened(self, config: ListenerConfig) -> None:
+        """Nothing is open before its listener opens it."""
 
     # the life of it
 
@@ -126,6 +130,10 @@ class Alone:
         return True
 
     # what is known
+
+    def tally(self) -> None:
+        """Bring the metrics up to date."""
+        self.server.tally()
 
     @property
     def processes(self) -> list[ProcessFacts]:

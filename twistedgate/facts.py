@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
-from twistedgate.config.model import Configuration
+from twistedgate.config.model import Configuration, ListenerConfig
+from twistedgate.net.opened import Opened
 from twistedgate.observers.measures import Measures
 from twistedgate.upstream.judges import Judges
 from twistedgate.workers.scoreboard import Scoreboard
@@ -64,6 +65,9 @@ class Serves(Protocol):
     def abandon(self, prepared: Any) -> None:
         """Leave everything as it is; what was made for ``prepared`` is closed."""
 
+    def opened(self, config: ListenerConfig) -> Opened | None:
+        """Return the socket of an operator's listener of what was prepared last, if it is open already."""
+
     # the life of it
 
     def start(self) -> None:
@@ -85,6 +89,9 @@ class Serves(Protocol):
         """Whether nobody who serves hangs without a successor."""
 
     # what is known
+
+    def tally(self) -> None:
+        """Bring ``measures`` and ``board`` up to date, as far as this process can."""
 
     @property
     def wanted(self) -> int:

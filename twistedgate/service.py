@@ -34,7 +34,7 @@ from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.facts import Serves
 from twistedgate.net.announcing import Announcing
-from twistedgate.net.notify import Notifier
+from twistedgate.net.notify import Notifier, unnotified
 from twistedgate.net.signals import install_signals
 from twistedgate.operations import Operations
 from twistedgate.reloading import Reloading, names_of
@@ -48,6 +48,12 @@ from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.settling import Settling
 from twistedgate.upstream.witness import Witness
 from twistedgate.view import View
+from twistedgate.workers.crew import Launch
+from twistedgate.workers.handover import take
+from twistedgate.workers.supervisor import Supervisor
+
+WORKER = "twistedgate.workers.worker"
+"""The program of a worker."""
 
 _log = Logger()
 
@@ -70,7 +76,9 @@ class GatewayService(Service):
         self.configuration = configuration
         self.is_draining = False
         self.is_accepting = False
-        self.opened = time.time()
+        self._left = take(os.environ)
+        self.opened = time.time() if self._left is None else self._left.opened
+        self.is_reload_good, self.last_reload = True, self.opened
         self._reactor = reactor
         self._units = units
         self._resolver = self._make_resolver()
@@ -83,7 +91,7 @@ class GatewayService(Service):
             self._use,
         )
         self.crew = self._make_crew()
-        self.operators = Listeners(reactor, self._make_admin_listener)
+        self.operators = Listeners(reactor, self._make_admin_listener, self.crew.opened)
         self._announcing = Announcing(Notifier.from_environment(os.environ), reactor, self.crew.is_well)
         self._first: Prepared | None = None
 
@@ -91,7 +99,13 @@ class GatewayService(Service):
         return Resolver(self._reactor, SystemLookup(self._reactor))
 
     def _make_crew(self) -> Serves:
-        return Alone(self._reactor, self.configuration, self._units, self._make_watching)
+        workers = self.configuration.gateway.workers or len(os.sched_getaffinity(0))
+        if workers == 1:
+            return Alone(self._reactor, self.configuration, self._units, self._make_watching)
+        launch = Launch([sys.executable, "-m", WORKER], unnotified(os.environ))
+        supervisor = Supervisor(self._reactor, workers, launch, self._make_watching, self._left)
+        supervisor.on_deserted = self._desert
+        return supervisor
 
     def _make_watching(self, tls: TLSOf, witness: Witness) -> Watching:
         reactor, now = self._reactor, time.monotonic
@@ -200,6 +214,8 @@ class GatewayService(Service):
 
     def _reloaded(self, outcome: Outcome) -> Outcome:
         """Say what became of a reload."""
+        self.crew.measures.metrics.reloaded("applied" if outcome.is_done else "refused")
+        self.is_reload_good, self.last_reload = outcome.is_done, time.time()
         last = f"refused: {outcome.errors[0]}" if outcome.errors else outcome.said
         self._announcing.reload_ended(f"{_summary(self.configuration)}; the last reload: {last}")
         return outcome
@@ -233,6 +249,11 @@ class GatewayService(Service):
         """What waits for names comes too late."""
         self._reloading.stop("the gateway is shutting down")
         self._opening.stop()
+
+    def _desert(self) -> None:
+        """Nobody can serve any more: end, and say by the exit status that it was not well."""
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._stop_reactor()
 
     def _stop_reactor(self) -> None:
         # a second signal, or the end of the drain, may find it on its way down already

@@ -33,6 +33,7 @@ from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ClientTLS, Read, UpstreamTLS, read_file
 from twistedgate.observers.access_log import AccessLog
 from twistedgate.observers.metrics import Metrics
+from twistedgate.observers.tally import Tally
 from twistedgate.units import Units
 from twistedgate.upstream.counting import Counting, OwnCounts
 from twistedgate.upstream.targets import Surroundings
@@ -120,9 +121,11 @@ class Server:
             count_descriptors() + OWN_DESCRIPTORS,
             lambda: self.upstreams.open_count,
             circumstances.others,
+            circumstances.metrics,
         )
         self.listeners = Listeners(reactor, self._make_listener, circumstances.opened)
-        self.metrics = circumstances.metrics
+        self._metrics = circumstances.metrics
+        self._tally = Tally(circumstances.metrics)
         self.access_log = _make_access_log(reactor, configuration)
         self.gates = Gates(circumstances.counting)
         self._reactor = reactor
@@ -136,8 +139,12 @@ class Server:
 
     def _observe(self, exchange: Exchange) -> None:
         self.answered += 1
-        self.metrics.count(exchange)
+        self._metrics.count(exchange)
         self.access_log.write(exchange)
+
+    def tally(self) -> None:
+        """Bring the metrics up to date with what targets and the access log count by themselves."""
+        self._tally.take(self.upstreams, self.access_log)
 
     def tls_of(self, upstream: UpstreamConfig, target: TargetConfig) -> ClientTLS | None:
         """Return the TLS of a target by the configuration of now."""
@@ -163,7 +170,7 @@ class Server:
                 upstreams,
                 gateway,
                 Forwarder(self._name, wanted.trusted_proxies),
-                _make_tls(configuration, read),
+                make_tls(configuration, read),
                 self._prepare_access_log(configuration),
                 self.listeners.prepare(_proxies(configuration), read),
             )
@@ -272,7 +279,7 @@ def _make_access_log(reactor: Any, configuration: Configuration) -> AccessLog:
     return AccessLog(gateway.access_log, gateway.access_log_format, gateway.redact_query, reactor)
 
 
-def _make_tls(configuration: Configuration, read: Read) -> UpstreamTLS:
+def make_tls(configuration: Configuration, read: Read) -> UpstreamTLS:
     """Return the TLS of all upstreams, made anew: their authority may be another one in the same file.
 
     Raises ``ValueError`` if that cannot be used.

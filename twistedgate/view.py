@@ -1,4 +1,4 @@
-"""The running gateway as its operator sees it: what ``/ready`` and ``/status`` of an admin listener tell."""
+"""The running gateway as its operator sees it: what an admin listener tells."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from twistedgate import __version__
 from twistedgate.balancing.health import Verdict
 from twistedgate.facts import ProcessFacts
+from twistedgate.observers.exposition import Families
+from twistedgate.observers.families import families
+from twistedgate.readings import reading
 from twistedgate.upstream.judging import Judging, Standing
 
 if TYPE_CHECKING:
@@ -79,6 +82,10 @@ class View:
     def _process(self, process: ProcessFacts) -> Mapping[str, object]:
         told = asdict(process)
         return {**told, "state": "draining"} if self.is_draining else told
+
+    def families(self) -> Families:
+        """Return what is counted, and how everything stands."""
+        return families(reading(self._service))
 
     def _listeners(self) -> Mapping[str, object]:
         """Return where each listener is: those of clients, then the operators'."""

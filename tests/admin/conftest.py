@@ -18,6 +18,7 @@ from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
 from twistedgate.config.model import Endpoint, GatewayConfig, ListenerConfig
 from twistedgate.config.values import Secret
+from twistedgate.observers.exposition import Families
 
 
 class StaticView:
@@ -28,6 +29,7 @@ class StaticView:
         self.reasons: list[str] = []
         self.document: Mapping[str, object] = {"version": "1.2.3", "connections": 7}
         self.failure: Exception | None = None
+        self.metrics: Families = ()
 
     def unready_reasons(self) -> list[str]:
         if self.failure is not None:
@@ -36,6 +38,9 @@ class StaticView:
 
     def status(self) -> Mapping[str, object]:
         return self.document
+
+    def families(self) -> Families:
+        return self.metrics
 
 
 class Orders:

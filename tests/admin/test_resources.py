@@ -58,7 +58,7 @@ def test_the_status_is_what_the_gateway_tells(converse: Converse, view: Any) -> 
     }
 
 
-@pytest.mark.parametrize("path", ["/live", "/ready", "/status", "/nothing"])
+@pytest.mark.parametrize("path", ["/live", "/ready", "/status", "/metrics", "/nothing"])
 def test_head_has_the_head_of_get(path: str, converse: Converse) -> None:
     conversation = converse()
     expected, answer = conversation.ask(path), conversation.ask(path, "HEAD")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from twistedgate.admin.view import AdminView
+from twistedgate.observers.exposition import Families
 
 
 class SmallestView:
@@ -16,7 +17,11 @@ class SmallestView:
     def status(self) -> Mapping[str, object]:
         return {}
 
+    def families(self) -> Families:
+        return ()
+
 
 def test_plain_attributes_and_methods_make_a_view() -> None:
     view: AdminView = SmallestView()
     assert (view.is_draining, view.unready_reasons(), view.status()) == (False, [], {})
+    assert view.families() == ()

@@ -222,3 +222,35 @@ def test_others_are_told_of_everything() -> None:
         (0, False),
     ]
     assert neighbour.checks == []
+
+
+# what is counted
+
+
+class Counts:
+    """Remembers what it counted."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def accepted(self) -> None:
+        self.seen.append("accepted")
+
+    def limit_hit(self, limit: str) -> None:
+        self.seen.append(limit)
+
+
+def test_connections_and_limits_are_counted() -> None:
+    counts = Counts()
+    capacity = Capacity(1000, 0, lambda: 0, counts=counts)
+    capacity.configure(3, 2)
+    for _ in range(3):
+        capacity.admit("a")
+    assert counts.seen == ["accepted", "accepted", "max_connections_per_ip"]
+    counts.seen.clear()
+    capacity.admit("b")
+    capacity.check()
+    assert counts.seen == ["accepted", "max_connections"]
+    capacity.leave("b")
+    capacity.admit("b")
+    assert counts.seen == ["accepted", "max_connections"] * 2

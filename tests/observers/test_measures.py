@@ -9,6 +9,7 @@ from twistedgate.observers.measures import Measures
 
 PLACE = ("orders", "192.0.2.1:80")
 SECOND = ("orders", "192.0.2.2:80")
+CART = ("carts", "192.0.2.3:80")
 
 
 def test_a_route_that_stays_keeps_its_counts() -> None:
@@ -78,16 +79,17 @@ def test_a_route_may_be_called_other() -> None:
 
 def test_targets_come_as_they_are_found_and_go_when_nobody_has_them() -> None:
     counted = Counted()
-    counted.configure(upstreams=("orders",))
+    counted.configure(upstreams=("orders", "carts"))
     counted.measures.found(*PLACE)
     counted.measures.found(*SECOND)
     counted.measures.ejected(*PLACE)
     counted.measures.probed(*SECOND, is_good=True)
     assert counted.values("twistedgate_target_ejections") == {PLACE: 1, SECOND: 0}
-    counted.measures.keep_targets({SECOND})
-    assert counted.values("twistedgate_target_ejections") == {SECOND: 0}
+    counted.measures.found(*CART)
+    counted.measures.keep_targets("orders", ["192.0.2.2:80"])
+    assert counted.values("twistedgate_target_ejections") == {SECOND: 0, CART: 0}
     counted.measures.found(*PLACE)
-    assert counted.values("twistedgate_target_ejections") == {PLACE: 0, SECOND: 0}
+    assert counted.values("twistedgate_target_ejections") == {PLACE: 0, SECOND: 0, CART: 0}
     assert counted.values("twistedgate_target_probes") == {(*SECOND, "passed"): 1, (*SECOND, "failed"): 0}
 
 
@@ -95,7 +97,7 @@ def test_a_reload_keeps_the_targets_of_upstreams_that_stay() -> None:
     counted = Counted()
     counted.configure(upstreams=("orders", "carts"))
     counted.measures.found(*PLACE)
-    counted.measures.found("carts", "192.0.2.3:80")
+    counted.measures.found(*CART)
     counted.measures.ejected(*PLACE)
     counted.configure(upstreams=("orders",))
     assert counted.values("twistedgate_target_ejections") == {PLACE: 1}
@@ -107,9 +109,10 @@ def test_others_are_told_when_a_block_moves_and_only_then() -> None:
     counted.measures.found(*PLACE)
     assert counted.changes == 2
     counted.measures.found(*PLACE)
-    counted.measures.keep_targets({PLACE})
+    counted.measures.keep_targets("orders", ["192.0.2.1:80"])
+    counted.measures.keep_targets("carts", [])
     assert counted.changes == 2
-    counted.measures.keep_targets(())
+    counted.measures.keep_targets("orders", [])
     assert counted.changes == 3
 
 

@@ -200,7 +200,8 @@ def test_what_becomes_of_targets(counted: Counted) -> None:
     counted.metrics.probed(*place, True)
     counted.metrics.probed(*place, False)
     counted.metrics.probed(*place, False)
-    counted.metrics.tally(*place, requests=7, failures=3)
+    counted.metrics.tally(*place, requests=5, failures=3)
+    counted.metrics.tally(*place, requests=2, failures=0)
     assert counted.values("twistedgate_target_ejections") == {place: 1}
     assert counted.values("twistedgate_target_probes") == {(*place, "passed"): 1, (*place, "failed"): 2}
     assert counted.values("twistedgate_target_requests") == {place: 7}
@@ -211,7 +212,7 @@ def test_a_target_without_a_block_is_another(counted: Counted) -> None:
     counted.metrics.ejected("orders", "192.0.2.9:80")
     counted.metrics.tally("orders", "192.0.2.9:80", requests=7, failures=3)
     assert counted.values("twistedgate_target_ejections") == {("other", "other"): 1}
-    assert counted.values("twistedgate_target_requests") == {("other", "other"): 0}
+    assert counted.values("twistedgate_target_requests") == {("other", "other"): 7}
 
 
 def test_reloads_and_lost_lines(counted: Counted) -> None:

@@ -35,9 +35,14 @@ def answer(
 ) -> bytes:
     """Set the head of an answer and return its body, which is empty for HEAD."""
     body = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    set_head(request, status, kind, len(body))
+    return b"" if request.method == b"HEAD" else body
+
+
+def set_head(request: Request, status: int, kind: bytes, length: int) -> None:
+    """Set the head of an answer whose body, of that type and length, may be left out for HEAD."""
     request.setResponseCode(status, PHRASES.get(status, b""))
     request.setHeader(b"Content-Type", kind)
-    request.setHeader(b"Content-Length", b"%d" % len(body))
+    request.setHeader(b"Content-Length", b"%d" % length)
     request.setHeader(b"Cache-Control", b"no-store")
     request.setHeader(b"X-Content-Type-Options", b"nosniff")
-    return b"" if request.method == b"HEAD" else body

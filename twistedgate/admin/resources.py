@@ -1,11 +1,13 @@
-"""The operator's resources: ``/live``, ``/ready``, ``/status`` for GET and HEAD, and commands for POST.
+"""The operator's resources: ``/live``, ``/ready``, ``/status``, ``/metrics``, and commands.
 
-A path is compared as it was sent: there is one spelling of each.  This module does not know who may ask.
+Commands are for POST, everything else for GET and HEAD.  A path is compared as it was sent: there is one
+spelling of each.  This module does not know who may ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from twisted.web.resource import Resource
 from twisted.web.server import Request
@@ -13,12 +15,14 @@ from twisted.web.server import Request
 from twistedgate.admin import commands
 from twistedgate.admin.answers import answer, refuse
 from twistedgate.admin.commands import Commands, perform
+from twistedgate.admin.scrape import scrape
 from twistedgate.admin.view import AdminOperations, AdminView
 from twistedgate.errors import Refusal
 
 METHODS = (b"GET", b"HEAD")
 
-Page = Callable[[], tuple[int, Mapping[str, object]]]
+Page = Callable[[Request], bytes | int]
+"""Answers a request: by a body, or later."""
 
 
 class OperatorResource(Resource):
@@ -34,6 +38,7 @@ class OperatorResource(Resource):
             b"/live": self._live,
             b"/ready": self._ready,
             b"/status": self._status,
+            b"/metrics": self._metrics,
         }
 
     def render(self, request: Request) -> bytes | int:
@@ -42,8 +47,7 @@ class OperatorResource(Resource):
         if page is not None:
             if request.method not in METHODS:
                 return _refuse_method(request, METHODS)
-            status, document = page()
-            return answer(request, status, document)
+            return page(request)
         command = self._commands.find(request.path)
         if command is None:
             return refuse(request, Refusal(404, "no-route"))
@@ -51,16 +55,20 @@ class OperatorResource(Resource):
             return _refuse_method(request, commands.METHODS)
         return perform(request, command)
 
-    def _live(self) -> tuple[int, Mapping[str, object]]:
-        return 200, {"live": True}
+    def _live(self, request: Request) -> bytes:
+        return answer(request, 200, {"live": True})
 
-    def _ready(self) -> tuple[int, Mapping[str, object]]:
+    def _ready(self, request: Request) -> bytes:
         reasons = ["the gateway is shutting down"] if self._view.is_draining else []
         reasons += self._view.unready_reasons()
-        return 503 if reasons else 200, {"ready": not reasons, "reasons": reasons}
+        return answer(request, 503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
-    def _status(self) -> tuple[int, Mapping[str, object]]:
-        return 200, self._view.status()
+    def _status(self, request: Request) -> bytes:
+        return answer(request, 200, self._view.status())
+
+    def _metrics(self, request: Request) -> bytes | int:
+        site: Any = request.site
+        return scrape(request, self._view.families(), site.reactor)
 
 
 class RefusedResource(Resource):

@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from twistedgate.config.difference import Change
+from twistedgate.observers.exposition import Families
 
 
 class AdminView(Protocol):
@@ -27,6 +28,9 @@ class AdminView(Protocol):
         ``version``, ``started`` (ISO 8601), ``routes``, ``upstreams`` (each with its targets: state, since
         when, in flight, counts, last error), ``listeners``, ``connections``, ``access_log_dropped``.
         """
+
+    def families(self) -> Families:
+        """Return what ``/metrics`` shows; it may be read piece by piece, over several turns."""
 
 
 @dataclass(frozen=True, slots=True)

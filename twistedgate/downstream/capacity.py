@@ -63,6 +63,26 @@ class Others(Protocol):
         """Call ``check`` in a moment: they left nothing, and it changes without a word."""
 
 
+class ConnectionCounts(Protocol):
+    """Who counts what becomes of connections."""
+
+    def accepted(self) -> None:
+        """One was accepted."""
+
+    def limit_hit(self, limit: str) -> None:
+        """One was refused, or has to wait, for the option of that name."""
+
+
+class NoCounts:
+    """Where nobody counts."""
+
+    def accepted(self) -> None:
+        """One was accepted."""
+
+    def limit_hit(self, limit: str) -> None:
+        """One was refused, or has to wait."""
+
+
 class NoOthers:
     """Where one process serves alone."""
 
@@ -86,6 +106,7 @@ class Capacity:
         in_use: int,
         upstream_connections: Callable[[], int],
         others: Others | None = None,
+        counts: ConnectionCounts | None = None,
     ) -> None:
         """``descriptors`` is the limit of the process, ``in_use`` what it needs besides connections.
 
@@ -98,6 +119,7 @@ class Capacity:
         self._most_clients = max(int(descriptors * CLIENTS_SHARE) - in_use, FEWEST)
         self._upstream_connections = upstream_connections
         self._others = NoOthers() if others is None else others
+        self._counts = NoCounts() if counts is None else counts
         self._listeners: list[Accepting] = []
         self._by_address: Counter[str] = Counter()
         self.max_connections = self._most
@@ -130,7 +152,9 @@ class Capacity:
         """Count a new connection; ``False`` if its address has its share already."""
         most = self.max_per_address
         if most and self._by_address[address] >= most and address != NO_ADDRESS:
+            self._counts.limit_hit("max_connections_per_ip")
             return False
+        self._counts.accepted()
         self.open_count += 1
         self._by_address[address] += 1
         self.check()
@@ -161,6 +185,8 @@ class Capacity:
         is_full = self._own_room() <= 0
         if is_full != self.is_full:
             self.is_full = is_full
+            if is_full:
+                self._counts.limit_hit("max_connections")
             self._tell(is_full)
         self._others.tell(self.open_count, bool(self._listeners) and not is_full)
         self._pause(is_full or self._others.room() <= 0)

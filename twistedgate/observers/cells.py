@@ -114,7 +114,9 @@ ACCEPTED: Final = 0
 DROPPED: Final = 1
 LIMITS_HIT: Final = 2
 RELOADS: Final = LIMITS_HIT + len(LIMITS)
-PROCESS_CELLS: Final = RELOADS + len(RESULTS)
+ANSWERED: Final = RELOADS + len(RESULTS)
+"""Exchanges that ended."""
+PROCESS_CELLS: Final = ANSWERED + 1
 
 PROCESS: Final = "process"
 

@@ -210,7 +210,7 @@ def _targets(reading: Reading) -> Iterator[AnyFamily]:
     yield Family(
         "twistedgate_target_up",
         "gauge",
-        "1 while a target may be picked by its health and weight, else 0.",
+        "1 while a target is up; 0 while it is down, ejected, on trial, or drained.",
         [(labels, int(one.is_up)) for labels, one in standing],
     )
     counted = [

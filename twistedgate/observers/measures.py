@@ -6,7 +6,7 @@ This module does not know who else counts into the same columns, nor what is sho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, MutableSequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence
 
 from twisted.logger import Logger
 
@@ -44,10 +44,10 @@ class Measures:
         self.metrics.arrange()
         self._changed()
 
-    def keep_targets(self, targets: Collection[tuple[str, str]]) -> None:
-        """Give back the blocks of targets that are gone; ``targets`` are the rest, each with its upstream."""
-        kept = {target_block(*target) for target in targets} | FIXED.keys()
-        if self._keep(lambda block: block in kept or not block.startswith("target:")):
+    def keep_targets(self, upstream: str, targets: Iterable[str]) -> None:
+        """Give back the blocks of an upstream's targets but these."""
+        kept = {target_block(upstream, target) for target in targets} | FIXED.keys()
+        if self._keep(lambda block: block in kept or _upstream_of(block) != upstream):
             self._changed()
 
     def _take(self, wanted: Mapping[str, int]) -> None:

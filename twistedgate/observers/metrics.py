@@ -14,6 +14,7 @@ from collections.abc import Mapping, MutableSequence
 from twistedgate.exchange import Exchange
 from twistedgate.observers.cells import (
     ACCEPTED,
+    ANSWERED,
     BYTES,
     DROPPED,
     DURATION,
@@ -90,6 +91,7 @@ class Metrics:
     def count(self, exchange: Exchange) -> None:
         """Count an exchange that is over."""
         cells = self._cells
+        cells[self._process + ANSWERED] += 1
         pipeline, request = exchange.pipeline, exchange.request
         start = self._routes.get("" if pipeline is None else pipeline.name, self._other)
         method = _OTHER_METHOD if request is None else _METHOD_AT.get(request.method, _OTHER_METHOD)
@@ -154,11 +156,10 @@ class Metrics:
         self._cells[self._target(upstream, target) + EJECTIONS] += 1
 
     def tally(self, upstream: str, target: str, requests: int, failures: int) -> None:
-        """Write down what this process has counted of a target by other means, so far."""
-        at = self._starts.get(target_block(upstream, target))
-        if at is not None:
-            self._cells[at + TARGET_REQUESTS] = requests
-            self._cells[at + TARGET_FAILURES] = failures
+        """Count so many requests more, and so many that failed."""
+        at = self._target(upstream, target)
+        self._cells[at + TARGET_REQUESTS] += requests
+        self._cells[at + TARGET_FAILURES] += failures
 
     def _target(self, upstream: str, target: str) -> int:
         known = self._starts.get(target_block(upstream, target))
