@@ -56,6 +56,9 @@ every thirtieth request.
 OWN_DESCRIPTORS = 8
 """Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
 
+QUIET = 1.0
+"""Seconds without a request after which a client is not about to send one, in all likelihood."""
+
 DRAIN_POLL = 0.05
 """Seconds between two looks at whether everything under way has ended."""
 
@@ -112,8 +115,6 @@ class Server:
     ) -> None:
         """``configuration`` is the one to begin with; it still wants to be prepared and committed."""
         self.configuration = configuration
-        self.answered = 0
-        """Requests that have ended, whatever their answer."""
         self._tls = UpstreamTLS()
         self.upstreams = Upstreams(circumstances.surroundings(self.tls_of))
         self.capacity = Capacity(
@@ -138,9 +139,13 @@ class Server:
         """Called in each sweep: deadlines that are another's."""
 
     def _observe(self, exchange: Exchange) -> None:
-        self.answered += 1
         self._metrics.count(exchange)
         self.access_log.write(exchange)
+
+    @property
+    def answered(self) -> int:
+        """Requests that have ended, whatever their answer."""
+        return self._metrics.answered
 
     def tally(self) -> None:
         """Bring the metrics up to date with what targets and the access log count by themselves."""
@@ -247,17 +252,27 @@ class Server:
 
     # the end
 
-    async def drain(self, timeout: float) -> None:
-        """Accept no more, and wait until what is under way has ended, ``timeout`` seconds at most."""
+    async def drain(self, timeout: float, gently: bool = False) -> None:
+        """Accept no more, and wait until what is under way has ended, ``timeout`` seconds at most.
+
+        Gently means that others take over: a connection that was used a moment ago may ask once more.
+        """
         self.listeners.stop_accepting()
-        self.listeners.drain()
+        self._let_end(gently)
         _log.info("draining {count} connections", count=self.listeners.open_count)
         over: Deferred[None] = deferLater(self._reactor, timeout)
         while self.listeners.open_count and not over.called:
             await deferLater(self._reactor, DRAIN_POLL)
+            self._let_end(gently)
         over.addErrback(lambda cancelled: None).cancel()
         if self.listeners.open_count:
             _log.warn("cutting {count} connections", count=self.listeners.open_count)
+
+    def _let_end(self, gently: bool) -> None:
+        if gently:
+            self.listeners.drain_gently(time.monotonic() - QUIET)
+        else:
+            self.listeners.drain()
 
     def stop(self) -> Deferred[None]:
         """Close everything that is left."""
@@ -266,6 +281,7 @@ class Server:
         self.listeners.stop_accepting()
         self.listeners.abort()
         self.upstreams.stop()
+        self.tally()
         return self.access_log.stop()
 
 

@@ -63,6 +63,7 @@ def test_limits_are_reasons_or_options() -> None:
 def test_the_parts_of_a_block_do_not_overlap() -> None:
     starts = [
         cells.REQUESTS,
+        cells.BOTH_DURATIONS,
         cells.DURATION,
         cells.UPSTREAM_DURATION,
         cells.REQUEST_SIZE,
@@ -72,7 +73,7 @@ def test_the_parts_of_a_block_do_not_overlap() -> None:
     ]
     lengths = [
         len(cells.METHODS) * len(STATUSES),
-        *[cells.SECONDS.length] * 2,
+        *[cells.SECONDS.length] * 3,
         *[cells.BYTES.length] * 2,
         len(REASONS),
     ]

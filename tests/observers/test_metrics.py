@@ -125,7 +125,8 @@ def test_the_targets_time_is_that_to_its_first_byte(counted: Counted) -> None:
 
 def test_an_answer_that_came_in_one_piece_took_as_long_for_both(counted: Counted) -> None:
     counted.metrics.count(over(first_byte=1000.5))
-    expected = ([(0.5, 1)], 0.5)
+    counted.metrics.count(over(first_byte=1000.5))
+    expected = ([(0.5, 2)], 1.0)
     assert counted.histogram(UPSTREAM_DURATION, "orders") == expected
     assert counted.histogram(DURATION, "orders") == expected
 
@@ -223,6 +224,18 @@ def test_reloads_and_lost_lines(counted: Counted) -> None:
     counted.metrics.dropped(2)
     assert counted.values("twistedgate_reloads") == {("applied",): 1, ("refused",): 2}
     assert counted.values("twistedgate_access_log_dropped") == {(): 7}
+
+
+def test_a_tunnel_that_ended_at_once_is_none_either(counted: Counted) -> None:
+    counted.metrics.count(over(status=101, first_byte=1000.5))
+    assert counted.histogram(DURATION, "orders") is None
+    assert counted.histogram(UPSTREAM_DURATION, "orders") == ([(0.5, 1)], 0.5)
+
+
+def test_all_that_ended_is_counted(counted: Counted) -> None:
+    for one in (over(), over(route=""), over(status=0)):
+        counted.metrics.count(one)
+    assert counted.metrics.answered == 3
 
 
 def test_every_status_has_its_own_place(counted: Counted) -> None:

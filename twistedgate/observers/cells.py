@@ -91,8 +91,12 @@ BYTES: Final = Scale(tuple(4**power for power in range(4, 14)), 1)
 # the block of a route
 REQUESTS: Final = 0
 """First of the requests: a row of statuses for each method."""
-DURATION: Final = REQUESTS + len(METHODS) * len(STATUSES)
+BOTH_DURATIONS: Final = REQUESTS + len(METHODS) * len(STATUSES)
+"""Of exchanges whose answer came in one piece: its head and its end are one moment, counted once."""
+DURATION: Final = BOTH_DURATIONS + SECONDS.length
+"""Of the other exchanges."""
 UPSTREAM_DURATION: Final = DURATION + SECONDS.length
+"""Of the other exchanges that a target answered."""
 REQUEST_SIZE: Final = UPSTREAM_DURATION + SECONDS.length
 RESPONSE_SIZE: Final = REQUEST_SIZE + BYTES.length
 FAILURES: Final = RESPONSE_SIZE + BYTES.length
@@ -136,7 +140,10 @@ def target_block(upstream: str, target: str) -> str:
     return f"target:{upstream}/{target}"
 
 
-LAYOUT: Final = zlib.crc32(repr((METHODS, STATUSES, REASONS, LIMITS, SECONDS, BYTES, TARGET_CELLS)).encode())
+LAYOUT: Final = zlib.crc32(
+    repr((METHODS, STATUSES, REASONS, LIMITS, SECONDS, BYTES)).encode()
+    + repr((ROUTE_CELLS, UPSTREAM_CELLS, TARGET_CELLS, PROCESS_CELLS)).encode()
+)
 """Changes with what the cells of a block stand for: counts of another layout cannot be gone on with."""
 
 FIXED: Final = {

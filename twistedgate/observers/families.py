@@ -104,55 +104,58 @@ _HISTOGRAMS = (
     (
         "twistedgate_request_duration_seconds",
         "From the end of a request's head to the end of its answer; tunnels are not counted.",
-        cells.DURATION,
+        (cells.DURATION, cells.BOTH_DURATIONS),
     ),
     (
         "twistedgate_upstream_duration_seconds",
         "From the end of a request's head to the head of the target's answer, retries included.",
-        cells.UPSTREAM_DURATION,
+        (cells.UPSTREAM_DURATION, cells.BOTH_DURATIONS),
     ),
     (
         "twistedgate_request_size_bytes",
         "Bodies of requests, and what came through tunnels; requests without a body are not counted.",
-        cells.REQUEST_SIZE,
+        (cells.REQUEST_SIZE,),
     ),
     (
         "twistedgate_response_size_bytes",
         "Bodies of answers, and what went through tunnels; answers without a body are not counted.",
-        cells.RESPONSE_SIZE,
+        (cells.RESPONSE_SIZE,),
     ),
 )
 
 
 def _requests(reading: Reading) -> Iterator[tuple[Labels, float]]:
-    for label, row in _rows(reading, cells.REQUESTS, len(_REQUEST_LABELS)):
+    for label, row in _rows(reading, (cells.REQUESTS,), len(_REQUEST_LABELS)):
         for (method, status), count in _nonzero(_REQUEST_LABELS, row):
             yield (label, method, status), count
 
 
 def _failures(reading: Reading) -> Iterator[tuple[Labels, float]]:
-    for label, row in _rows(reading, cells.FAILURES, len(REASONS)):
+    for label, row in _rows(reading, (cells.FAILURES,), len(REASONS)):
         for reason, count in _nonzero(REASONS, row):
             yield (label, ("reason", reason)), count
 
 
-def _histograms(reading: Reading, name: str, meaning: str, start: int) -> HistogramFamily:
+def _histograms(reading: Reading, name: str, meaning: str, starts: tuple[int, ...]) -> HistogramFamily:
     unit = name.rpartition("_")[2]
     scale = cells.SECONDS if unit == "seconds" else cells.BYTES
     samples = (
         ((label,), row[:-1], scale.measure(row[-1]))
-        for label, row in _rows(reading, start, scale.length)
+        for label, row in _rows(reading, starts, scale.length)
         if any(row)
     )
     return HistogramFamily(name, meaning, scale.upper_bounds(), samples, unit)
 
 
-def _rows(reading: Reading, start: int, length: int) -> Iterator[tuple[tuple[str, str], Sequence[int]]]:
-    """Give the same cells of each route, with its label."""
+def _rows(
+    reading: Reading, starts: tuple[int, ...], length: int
+) -> Iterator[tuple[tuple[str, str], Sequence[int]]]:
+    """Give the sum of some parts of each route's block, with the route's label."""
     for name in names(reading.starts, "route"):
         # routes may come and go between two pieces
         if (block := reading.starts.get(cells.route_block(name))) is not None:
-            yield ("route", name), reading.total(block + start, length)
+            rows = [reading.total(block + start, length) for start in starts]
+            yield ("route", name), rows[0] if len(rows) == 1 else list(map(sum, zip(*rows, strict=True)))
 
 
 def _nonzero(labels: Sequence[Label], row: Sequence[int]) -> Iterator[tuple[Label, int]]:

@@ -15,6 +15,7 @@ from twistedgate.exchange import Exchange
 from twistedgate.observers.cells import (
     ACCEPTED,
     ANSWERED,
+    BOTH_DURATIONS,
     BYTES,
     DROPPED,
     DURATION,
@@ -48,7 +49,7 @@ from twistedgate.observers.cells import (
 
 _METHOD_AT = {method: REQUESTS + place * len(STATUSES) for place, method in enumerate(METHODS)}
 _OTHER_METHOD = _METHOD_AT[OTHER]
-_STATUS_AT = {status: STATUSES.index(status_label(status)) for status in range(1000)}
+_STATUS_AT = tuple(STATUSES.index(status_label(status)) for status in range(1000))
 _OTHER_STATUS = STATUSES.index(OTHER)
 _REASON_AT = {reason: FAILURES + place for place, reason in enumerate(REASONS)}
 _LIMIT_AT = {limit: LIMITS_HIT + place for place, limit in enumerate(LIMITS)}
@@ -67,7 +68,7 @@ _SWITCHED = 101
 class Metrics:
     """The counts of one process."""
 
-    __slots__ = ("_cells", "_other", "_process", "_routes", "_starts", "_targets", "_upstreams")
+    __slots__ = ("_answered", "_cells", "_other", "_process", "_routes", "_starts", "_targets", "_upstreams")
 
     def __init__(self, cells: MutableSequence[int], starts: Mapping[str, int]) -> None:
         """``cells`` are 64 bits wide; ``starts`` tells where each block is, those of ``FIXED`` at least.
@@ -82,35 +83,36 @@ class Metrics:
         """Count into the blocks that there are now."""
         starts = self._starts
         self._process = starts[PROCESS]
+        self._answered = self._process + ANSWERED
         self._other = starts[route_block(OTHER)]
         # without the prefix, so that nothing is put together for a request
         self._routes = {name: starts[route_block(name)] for name in names(starts, "route")}
+
+    @property
+    def answered(self) -> int:
+        """Exchanges that ended in this process."""
+        return self._cells[self._answered]
 
     # the line
 
     def count(self, exchange: Exchange) -> None:
         """Count an exchange that is over."""
         cells = self._cells
-        cells[self._process + ANSWERED] += 1
-        pipeline, request = exchange.pipeline, exchange.request
-        start = self._routes.get("" if pipeline is None else pipeline.name, self._other)
-        method = _OTHER_METHOD if request is None else _METHOD_AT.get(request.method, _OTHER_METHOD)
+        cells[self._answered] += 1
         status = exchange.status
-        cells[start + method + _STATUS_AT.get(status, _OTHER_STATUS)] += 1
-        started, finished, first_byte = exchange.started, exchange.finished, exchange.first_byte
-        spent = int((finished - started) * 1e6)
-        bucket = bisect_left(_SECONDS, spent)
-        if status != _SWITCHED:
-            at = start + DURATION
-            cells[at + bucket] += 1
+        try:
+            start = self._routes[exchange.pipeline.name]  # type: ignore[union-attr]
+            cells[start + _METHOD_AT[exchange.request.method] + _STATUS_AT[status]] += 1
+        except (AttributeError, LookupError):
+            start = self._count_unforeseen(exchange)
+        first_byte = exchange.first_byte
+        if first_byte and first_byte == exchange.finished and status != _SWITCHED:
+            spent = int((first_byte - exchange.started) * 1e6)
+            at = start + BOTH_DURATIONS
+            cells[at + bisect_left(_SECONDS, spent)] += 1
             cells[at + _SECONDS_SUM] += spent
-        if first_byte:
-            if first_byte != finished:
-                spent = int((first_byte - started) * 1e6)
-                bucket = bisect_left(_SECONDS, spent)
-            at = start + UPSTREAM_DURATION
-            cells[at + bucket] += 1
-            cells[at + _SECONDS_SUM] += spent
+        else:
+            self._count_durations(start, exchange)
         size = exchange.bytes_out
         if size:
             at = start + RESPONSE_SIZE
@@ -125,6 +127,29 @@ class Metrics:
             self._count_reason(start, exchange.reason)
         if exchange.attempts > 1:
             self._count_retries(exchange)
+
+    def _count_unforeseen(self, exchange: Exchange) -> int:
+        """Count a request whose route, method or status has no cell of its own; return the block."""
+        pipeline, request = exchange.pipeline, exchange.request
+        start = self._routes.get("" if pipeline is None else pipeline.name, self._other)
+        method = _OTHER_METHOD if request is None else _METHOD_AT.get(request.method, _OTHER_METHOD)
+        status = exchange.status
+        is_known = 0 <= status < len(_STATUS_AT)
+        self._cells[start + method + (_STATUS_AT[status] if is_known else _OTHER_STATUS)] += 1
+        return start
+
+    def _count_durations(self, start: int, exchange: Exchange) -> None:
+        """Count how long an answer took, and how long its head, if a target gave it."""
+        started, first_byte = exchange.started, exchange.first_byte
+        if exchange.status != _SWITCHED:
+            self._count_seconds(start + DURATION, exchange.finished - started)
+        if first_byte:
+            self._count_seconds(start + UPSTREAM_DURATION, first_byte - started)
+
+    def _count_seconds(self, at: int, seconds: float) -> None:
+        spent = int(seconds * 1e6)
+        self._cells[at + bisect_left(_SECONDS, spent)] += 1
+        self._cells[at + _SECONDS_SUM] += spent
 
     def _count_reason(self, start: int, reason: str) -> None:
         self._cells[start + _REASON_AT.get(reason, _REASON_AT[OTHER])] += 1
