@@ -17,6 +17,7 @@ from twistedgate.alone import Alone
 from twistedgate.service import GatewayService
 from twistedgate.serving import Server, TLSOf
 from twistedgate.units import Units
+from twistedgate.upgrading import Program
 from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.prober import Probing
 from twistedgate.upstream.resolver import Resolver
@@ -112,7 +113,7 @@ class Running(GatewayService):
     def _make_resolver(self) -> Resolver:
         return Resolver(self.reactor, self.names)
 
-    def _make_crew(self) -> Alone:
+    def _make_crew(self, program: Program) -> Alone:
         self.alone = Alone(self.reactor, self.configuration, self._units, self._make_watching, self._chance)
         return self.alone
 

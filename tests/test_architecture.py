@@ -60,6 +60,7 @@ FLOORS = {
     "assembly": 6,
     "facts": 6,
     "readings": 6,
+    "upgrading": 6,
     "view": 6,
     "cli": 6,
     "explain": 6,

@@ -120,6 +120,7 @@ def test_signals_are_those_an_operator_sends(tmp_path: Path) -> None:
         signal.SIGINT: running.shut_down,
         signal.SIGHUP: running.reload,
         signal.SIGUSR1: running.reopen_logs,
+        signal.SIGUSR2: running._upgrade_by_signal,
     }
     running.stopService()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
 
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
@@ -106,10 +106,11 @@ class Alone:
         """The reactor runs."""
         self.server.access_log.reopen()
 
-    def resume_accepting(self) -> None:
+    def resume_accepting(self) -> Deferred[None]:
         """Let clients in."""
         self._is_accepting = True
         self.server.listeners.resume_accepting()
+        return succeed(None)
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""

@@ -73,8 +73,8 @@ class Serves(Protocol):
     def start(self) -> None:
         """The reactor runs."""
 
-    def resume_accepting(self) -> None:
-        """Let clients in."""
+    def resume_accepting(self) -> Deferred[None]:
+        """Let clients in; fires when everybody serves who is to."""
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""

@@ -30,8 +30,8 @@ class Operations:
         return self._service.reload()
 
     def upgrade(self) -> Deferred[Outcome]:
-        """Refuse: code cannot be replaced under a process that serves."""
-        return succeed(Outcome(errors=(ONE_PROCESS,)))
+        """Let newly installed code take over."""
+        return self._service.upgrade()
 
     def drain_target(self, upstream: str, target: str) -> Deferred[Outcome]:
         """Pick a target no more, until it is enabled."""

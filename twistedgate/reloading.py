@@ -18,6 +18,7 @@ from twistedgate.config.difference import check_reload, differences, summary
 from twistedgate.config.errors import ConfigurationErrors
 from twistedgate.config.model import Configuration
 from twistedgate.downstream.listeners import CannotListen
+from twistedgate.serving import CannotServe
 from twistedgate.upstream.settling import Settling
 
 _log = Logger()
@@ -62,6 +63,11 @@ class Reloading:
             _log.info("the reload waits until it is known where {names} is", names=", ".join(names))
         return asked
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a reload waits for names, or is being put to use."""
+        return self._waiting is not None or bool(self._using.locked)
+
     def stop(self, reason: str) -> None:
         """Give up a reload that waits for names."""
         waiting, self._waiting = self._waiting, None
@@ -99,6 +105,8 @@ def _refused(failure: Failure) -> Outcome:
         errors = tuple(str(one) for one in error.errors)
     elif isinstance(error, CannotListen):
         errors = (str(error),)
+    elif isinstance(error, CannotServe):
+        errors = error.errors
     else:
         _log.failure("reload refused: what it asks for cannot be made", failure)
         errors = ("what it asks for cannot be made; the gateway's log has the traceback",)

@@ -36,10 +36,11 @@ from twistedgate.facts import Serves
 from twistedgate.net.announcing import Announcing
 from twistedgate.net.notify import Notifier, unnotified
 from twistedgate.net.signals import install_signals
-from twistedgate.operations import Operations
+from twistedgate.operations import ONE_PROCESS, Operations
 from twistedgate.reloading import Reloading, names_of
 from twistedgate.serving import CannotServe, TLSOf
 from twistedgate.units import Units
+from twistedgate.upgrading import NO_PROGRAM, Program, Upgrading
 from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.lookup import SystemLookup
 from twistedgate.upstream.probe import HTTPProbe
@@ -49,7 +50,7 @@ from twistedgate.upstream.settling import Settling
 from twistedgate.upstream.witness import Witness
 from twistedgate.view import View
 from twistedgate.workers.crew import Launch
-from twistedgate.workers.handover import take
+from twistedgate.workers.handover import release_signals, take
 from twistedgate.workers.supervisor import Supervisor
 
 WORKER = "twistedgate.workers.worker"
@@ -71,7 +72,15 @@ class Prepared:
 class GatewayService(Service):
     """The gateway as twistd runs it."""
 
-    def __init__(self, reactor: Any, path: str, configuration: Configuration, units: Units) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        path: str,
+        configuration: Configuration,
+        units: Units,
+        program: Program = NO_PROGRAM,
+    ) -> None:
+        """``program`` is what runs in this process, and can be replaced by newer code of it."""
         self.path = path
         self.configuration = configuration
         self.is_draining = False
@@ -90,7 +99,8 @@ class GatewayService(Service):
             lambda: self.configuration,
             self._use,
         )
-        self.crew = self._make_crew()
+        self._upgrading: Upgrading | None = None
+        self.crew = self._make_crew(program)
         self.operators = Listeners(reactor, self._make_admin_listener, self.crew.opened)
         self._announcing = Announcing(Notifier.from_environment(os.environ), reactor, self.crew.is_well)
         self._first: Prepared | None = None
@@ -98,13 +108,15 @@ class GatewayService(Service):
     def _make_resolver(self) -> Resolver:
         return Resolver(self._reactor, SystemLookup(self._reactor))
 
-    def _make_crew(self) -> Serves:
+    def _make_crew(self, program: Program) -> Serves:
         workers = self.configuration.gateway.workers or len(os.sched_getaffinity(0))
         if workers == 1:
             return Alone(self._reactor, self.configuration, self._units, self._make_watching)
         launch = Launch([sys.executable, "-m", WORKER], unnotified(os.environ))
         supervisor = Supervisor(self._reactor, workers, launch, self._make_watching, self._left)
         supervisor.on_deserted = self._desert
+        self._upgrading = Upgrading(self._reactor, self.path, supervisor, program, self._upgrade_begins)
+        self._upgrading.opened = self.opened
         return supervisor
 
     def _make_watching(self, tls: TLSOf, witness: Witness) -> Watching:
@@ -150,8 +162,10 @@ class GatewayService(Service):
                 signal.SIGINT: self.shut_down,
                 signal.SIGHUP: self.reload,
                 signal.SIGUSR1: self.reopen_logs,
+                signal.SIGUSR2: self._upgrade_by_signal,
             },
         )
+        self._reactor.callWhenRunning(release_signals)
         self._reactor.callWhenRunning(self.crew.start)
         self._reactor.callWhenRunning(
             self._announcing.start, "waiting until it is known where the targets are"
@@ -164,8 +178,10 @@ class GatewayService(Service):
         self._opening.wait(names_of(self.configuration), self._accept)
 
     def _accept(self) -> None:
-        self.crew.resume_accepting()
-        if not self.is_accepting:
+        self.crew.resume_accepting().addCallback(lambda _: self._serve())
+
+    def _serve(self) -> None:
+        if not self.is_accepting and not self.is_draining:
             self.is_accepting = True
             _log.info("ready")
             self._announcing.ready(_summary(self.configuration))
@@ -219,6 +235,28 @@ class GatewayService(Service):
         last = f"refused: {outcome.errors[0]}" if outcome.errors else outcome.said
         self._announcing.reload_ended(f"{_summary(self.configuration)}; the last reload: {last}")
         return outcome
+
+    def upgrade(self) -> Deferred[Outcome]:
+        """Let newly installed code take the place of this program."""
+        if self._upgrading is None:
+            return succeed(Outcome(errors=(ONE_PROCESS,)))
+        if self.is_draining:
+            return succeed(Outcome(errors=("the gateway is shutting down",)))
+        if self._reloading.is_under_way:
+            return succeed(Outcome(errors=("a reload is under way; try again when it is done",)))
+        return self._upgrading.ask()
+
+    def _upgrade_begins(self, begins: bool) -> None:
+        if begins:
+            self._announcing.reload_begins()
+        else:
+            self._announcing.reload_ended(_summary(self.configuration))
+
+    def _upgrade_by_signal(self) -> None:
+        if self._upgrading is None:
+            _log.warn("upgrade refused: {why}", why=ONE_PROCESS)
+        else:
+            self.upgrade()
 
     def reopen_logs(self) -> None:
         """Write the access log to a new file of its name from now on."""

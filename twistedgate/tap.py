@@ -62,6 +62,11 @@ class Options(usage.Options):
             sys.stderr.write(f"{errors}\n")
             raise SystemExit(1) from None
 
+    def foreground(self) -> tuple[bool, str]:
+        """Return whether twistd stays in the foreground, and the path of its pidfile, if it writes one."""
+        daemon = getattr(self, "parent", None) or {}
+        return bool(daemon.get("nodaemon")), daemon.get("pidfile") or ""
+
 
 def makeService(options: Options) -> IService:
     """Return the gateway, not started."""
@@ -69,10 +74,12 @@ def makeService(options: Options) -> IService:
 
     from twistedgate.net.allocator import keep_memory
     from twistedgate.service import GatewayService
+    from twistedgate.upgrading import Program
 
     keep_memory()
     # a reload that is asked for before there is anything to reload: the default would end the process
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _log.info("the reactor is {name}", name=options.reactor_name)
     running: Any = reactor
-    return GatewayService(running, options.path, options.configuration, options.units)
+    program = Program.of_this_process(*options.foreground())
+    return GatewayService(running, options.path, options.configuration, options.units, program)

@@ -75,7 +75,7 @@ def test_the_broken_cases_name_their_lines_and_are_many() -> None:
 def test_tells_every_error_at_once_in_the_order_of_the_lines() -> None:
     found = errors_of(
         "[route:a]\npath = orders\nupstream = b\n\n[upstream:b]\ntargets = a:1, http://c:x\nretries = many\n"
-        "\n[gateway]\nworkers = 2\npolicies = headers:h\n"
+        "\n[gateway]\nworkers = 64\npolicies = headers:h\n"
     )
     assert [error.partition(": ")[0] for error in found] == [f"gate.ini:{line}" for line in (2, 6, 7, 10, 11)]
     assert "'a:1' is not a target; 'x' is not a port" in found[1]
@@ -140,7 +140,7 @@ def test_errors_of_included_files_name_the_included_file() -> None:
     Path("conf.d").mkdir()
     Path("conf.d/b.ini").write_text("[route:a]\npath = x\nrespond = 200\n")
     Path("conf.d/a.ini").write_text("[upstream:u]\n")
-    found = errors_of("[gateway]\ninclude = conf.d/*.ini\nworkers = 3\n")
+    found = errors_of("[gateway]\ninclude = conf.d/*.ini\nworkers = 64\n")
     assert [error.partition(": [")[0] for error in found] == [
         "gate.ini:3",
         "conf.d/a.ini:1",

@@ -12,7 +12,7 @@ from tests.downstream.ports import configured
 from twistedgate.config.model import ListenerConfig
 from twistedgate.downstream.listeners import CannotListen
 from twistedgate.net.opened import Opened
-from twistedgate.workers.addresses import Addresses
+from twistedgate.workers.addresses import Addresses, place
 
 
 @pytest.fixture
@@ -55,6 +55,13 @@ def test_also_under_another_name(addresses: Addresses, tmp_path: Path) -> None:
     assert is_open(second["new"])
 
 
+def test_clients_may_be_shut_out_and_operators_not(addresses: Addresses) -> None:
+    opened = dict(take(addresses, configured("public"), configured("admin", serve="admin")))
+    addresses.close("proxy")
+    assert {name: is_open(one) for name, one in opened.items()} == {"public": False, "admin": True}
+    assert list(addresses.sockets) == ["admin"]
+
+
 def test_what_is_abandoned_is_closed_and_what_was_open_stays(addresses: Addresses) -> None:
     first = take(addresses, configured("public"))
     prepared = addresses.prepare(named(configured("public"), configured("new")))
@@ -74,9 +81,13 @@ def test_an_address_that_cannot_be_had_leaves_nothing_behind(addresses: Addresse
 
 
 def test_what_an_earlier_program_opened_is_used_and_the_rest_closed() -> None:
-    opened = {name: Opened(socket.create_server(("127.0.0.1", 0))) for name in ("public", "gone")}
+    at_will, fixed = configured("public"), configured("old", "tcp:65000:interface=127.0.0.1")
+    wanted = [place(at_will), place(fixed), "tcp:65001"]
+    opened = {where: Opened(socket.create_server(("127.0.0.1", 0))) for where in wanted}
     addresses = Addresses(opened)
-    assert take(addresses, configured("public"))["public"] is opened["public"]
-    assert [is_open(one) for one in opened.values()] == [True, False]
+    renamed = configured("new", "tcp:65000:interface=127.0.0.1")
+    assert list(take(addresses, at_will, renamed).values()) == [opened[where] for where in wanted[:2]]
+    assert [is_open(one) for one in opened.values()] == [True, True, False]
+    assert addresses.places == {place(at_will): opened[wanted[0]], place(fixed): opened[wanted[1]]}
     addresses.close()
-    assert not is_open(opened["public"])
+    assert not any(is_open(one) for one in opened.values())

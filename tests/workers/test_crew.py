@@ -120,14 +120,17 @@ def scene() -> Iterator[Scene]:
 
 
 def test_as_many_serve_as_are_wanted(scene: Scene) -> None:
+    told = [scene.crew.when_serving().called]
+    serving = scene.crew.when_serving()
     scene.crew.start()
     scene.serve()
+    assert [*told, serving.called, scene.crew.when_serving().called] == [False, True, True]
     assert [member.row for member in scene.crew.serving] == [FIRST_WORKER, FIRST_WORKER + 1]
     assert {scene.crew.stage(member) for member in scene.crew.present} == {Stage.READY}
     assert scene.crew.is_well()
     scene.crew.serving[1].tell("say")
     scene.until(lambda: scene.captain.said)
-    assert scene.captain.said == [{"arguments": ["1", str(FIRST_WORKER + 1)]}]
+    assert scene.captain.said == [{"arguments": ["1", str(FIRST_WORKER + 1), str(os.getpid())]}]
 
 
 def test_one_that_dies_is_replaced_and_what_it_counted_is_kept(scene: Scene) -> None:

@@ -67,9 +67,9 @@ def test_each_name_of_a_configuration_has_its_places(board: Scoreboard) -> None:
     places.find_targets("u", ["192.0.2.1:80"])
     worker = Worker(board, places)
     assert worker.hear()
-    names = {"route:a", "route:b", "upstream:u", "target:u/192.0.2.1:80"}
+    names = {"route:a", "route:b", "upstream:u", "pool:u", "idle:u", "target:u/192.0.2.1:80"}
     assert worker.placed.gauges.keys() == names
-    assert len({*worker.placed.gauges.values()}) == 4
+    assert len({*worker.placed.gauges.values()}) == 6
     assert min(worker.placed.gauges.values()) >= FIRST_GAUGE
     assert worker.placed.columns.keys() >= {"route:a", "route:b", "upstream:u"}
     assert places.gauge("route:b") == worker.placed.gauges["route:b"]
@@ -96,7 +96,7 @@ def test_what_stays_keeps_its_places(board: Scoreboard) -> None:
     places.find_targets("u", ["two"])
     worker.hear()
     after = worker.placed.gauges
-    assert after.keys() == {"route:b", "route:c", "upstream:u", "target:u/two"}
+    assert after.keys() == {"route:b", "route:c", "upstream:u", "pool:u", "idle:u", "target:u/two"}
     assert {name: after[name] for name in after if name in before} == {
         name: before[name] for name in before if name in after
     }

@@ -51,7 +51,7 @@ class GatewayConfig:
         count,
         "1",
         "Processes that serve; 0 = one for each core.",
-        later="several workers are not built yet; use workers = 1",
+        Bounds(high="63"),
     )
     policies: tuple[str, ...] = option(
         list_of(values.policy_name), "", "For every route, before the route's own of the same stage."

@@ -89,6 +89,11 @@ def kept_names(present: Iterable[ListenerConfig], wanted: Mapping[str, ListenerC
     return kept
 
 
+def tell_listening(address: str, config: ListenerConfig) -> None:
+    """Log that an address was opened."""
+    _log.info("listening on {address} (listener {name})", address=address, name=config.name)
+
+
 class Listeners:
     """The open addresses of one process."""
 
@@ -142,9 +147,11 @@ class Listeners:
         return {name: present[before] for name, before in names.items()}
 
     def _bind(self, bound: Bound, tls: ServerTLS | None) -> None:
-        address = self._addresses[bound] = bound.listen(self._reactor, tls, self._opened(bound.config))
+        opened = self._opened(bound.config)
+        self._addresses[bound] = bound.listen(self._reactor, tls, opened)
         bound.pause_accepting()
-        _log.info("listening on {address} (listener {name})", address=address, name=bound.config.name)
+        if opened is None:
+            tell_listening(self._addresses[bound], bound.config)
 
     def abandon(self, prepared: Prepared) -> None:
         """Close what was bound for a configuration that is not to be."""

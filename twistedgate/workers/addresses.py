@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from twisted.internet.error import CannotListenError
 
 from twistedgate.config.model import ListenerConfig
-from twistedgate.downstream.listeners import CannotListen, kept_names
+from twistedgate.downstream.listeners import CannotListen, kept_names, tell_listening
 from twistedgate.net.opened import Opened, open_listening
 
 
@@ -27,11 +27,18 @@ class PreparedAddresses:
     """Those that were opened for it."""
 
 
+def place(config: ListenerConfig) -> str:
+    """Return what tells where a listener listens; an address that anybody may have goes by its name, too."""
+    endpoint = config.endpoint
+    is_one = endpoint.port or endpoint.path or endpoint.scheme == "systemd"
+    return endpoint.text if is_one else f"{config.name} {endpoint.text}"
+
+
 class Addresses:
     """Open sockets by the names of their listeners."""
 
     def __init__(self, inherited: Mapping[str, Opened] | None = None) -> None:
-        """``inherited`` are sockets that an earlier program of this process opened, by listener."""
+        """``inherited`` are sockets that an earlier program of this process opened, by ``place``."""
         self._inherited = dict(inherited or {})
         self._configs: Mapping[str, ListenerConfig] = {}
         self.sockets: dict[str, Opened] = {}
@@ -46,13 +53,19 @@ class Addresses:
                 sockets[name] = self.sockets[kept[name]]
                 continue
             try:
-                inherited = self._inherited.pop(name) if name in self._inherited else None
-                sockets[name] = fresh[name] = inherited or open_listening(config)
+                sockets[name] = fresh[name] = self._open(config)
             except CannotListenError as error:
                 for opened in fresh.values():
                     opened.close()
                 raise CannotListen(f"[listener:{name}] endpoint: {config.endpoint}: {error}") from error
         return PreparedAddresses(configs, sockets, fresh)
+
+    def _open(self, config: ListenerConfig) -> Opened:
+        if place(config) in self._inherited:
+            return self._inherited.pop(place(config))
+        opened = open_listening(config)
+        tell_listening(opened.address, config)
+        return opened
 
     def commit(self, prepared: PreparedAddresses) -> None:
         """Keep these, with the options of now, and close the others."""
@@ -70,8 +83,13 @@ class Addresses:
         for opened in prepared.fresh.values():
             opened.close()
 
-    def close(self) -> None:
-        """Close everything."""
-        for opened in self.sockets.values():
-            opened.close()
-        self._configs, self.sockets = {}, {}
+    @property
+    def places(self) -> dict[str, Opened]:
+        """The open sockets by ``place``, for the next program."""
+        return {place(self._configs[name]): opened for name, opened in self.sockets.items()}
+
+    def close(self, serve: str = "") -> None:
+        """Close the sockets of listeners that serve so, or all."""
+        for name in list(self.sockets):
+            if not serve or self._configs[name].serve == serve:
+                self.sockets.pop(name).close()

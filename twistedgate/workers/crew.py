@@ -6,6 +6,7 @@ and its row of the scoreboard becomes free.  This module does not know what work
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -31,7 +32,7 @@ class Launch:
     """How a worker is started."""
 
     command: Sequence[str]
-    """Its slot and its row are put behind it."""
+    """Its slot, its row and the pid of this process are put behind it."""
     environment: Mapping[str, str]
 
 
@@ -75,6 +76,7 @@ class Crew:
         self._next: IDelayedCall | None = None
         self._emptied: Deferred[None] | None = None
         self._is_cut = False
+        self._waiting: list[Deferred[None]] = []
 
     def __repr__(self) -> str:
         return f"<Crew {list(self.members.values())}>"
@@ -86,12 +88,14 @@ class Crew:
         self._look()
 
     def inherit(self, left: LeftMember) -> None:
-        """Mind a worker of an earlier program of this process; it serves."""
+        """Mind a worker of an earlier program of this process; those that drain come first."""
         member = Member(left.slot, left.row, self)
         member.is_ready = True
         self.members[left.row] = member
         self.roster.take_over(left.slot, left.row, self._reactor.seconds())
         member.inherit(self._reactor, left.pid, left.channel, left.unread.encode("latin-1"))
+        if left.is_draining:
+            self._captain.dismiss(member)
 
     def renew(self) -> None:
         """Replace every worker, one after the other, none before its successor serves."""
@@ -115,6 +119,19 @@ class Crew:
             self._next.cancel()
         for member in self.members.values():
             member.kill()
+
+    def when_serving(self) -> Deferred[None]:
+        """Return what fires when as many serve as are wanted, and none that is to be replaced."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        self._check_serving()
+        return waiting
+
+    def _check_serving(self) -> None:
+        if len(self.roster.serving) >= self.roster.wanted and not self.roster.is_renewing:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(None)
 
     def drain_until(self, member: Member, until: float) -> None:
         """Give a worker that drains so much time."""
@@ -193,7 +210,7 @@ class Crew:
     def _spawn(self, step: Spawn) -> None:
         self._board.take_row(step.row)
         member = Member(step.slot, step.row, self)
-        command = [*self._launch.command, str(step.slot), str(step.row)]
+        command = [*self._launch.command, str(step.slot), str(step.row), str(os.getpid())]
         try:
             member.spawn(self._reactor, command, self._board.fd, self._launch.environment)
         except OSError as error:
@@ -211,6 +228,7 @@ class Crew:
             member.is_ready = True
             _log.info("worker {slot} serves (process {pid})", slot=member.number, pid=member.pid)
             self._take(self.roster.ready(member.row, self._reactor.seconds()))
+            self._check_serving()
         elif message.kind != HELLO:
             self._captain.heard(member, message)
 

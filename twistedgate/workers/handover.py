@@ -41,6 +41,7 @@ class LeftMember:
     channel: int
     unread: str
     """Bytes that were read already and are no whole message yet, one character each."""
+    is_draining: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Handover:
     """Where everybody counts."""
 
     def opened_sockets(self) -> dict[str, Opened]:
-        """Return the sockets, by listener."""
+        """Return the sockets, by where they listen."""
         found = {}
         for name, left in self.sockets.items():
             os.set_inheritable(left.descriptor, False)

@@ -149,9 +149,27 @@ class Placed:
             self._acknowledge(columns, gauges)
 
 
+def listener_gauge(listener: str) -> str:
+    """Return the name of the gauge of a listener's connections."""
+    return f"listener:{listener}"
+
+
+def pool_gauge(upstream: str) -> str:
+    """Return the name of the gauge of an upstream's connections."""
+    return f"pool:{upstream}"
+
+
+def idle_gauge(upstream: str) -> str:
+    """Return the name of the gauge of those that are idle."""
+    return f"idle:{upstream}"
+
+
 def _names(configuration: Configuration) -> list[str]:
-    routes = (route_block(name) for name in configuration.routes)
-    return [*routes, *(upstream_block(name) for name in configuration.upstreams)]
+    found = [route_block(name) for name in configuration.routes]
+    found += [listener_gauge(name) for name in configuration.listeners]
+    for name in configuration.upstreams:
+        found += [upstream_block(name), pool_gauge(name), idle_gauge(name)]
+    return found
 
 
 def _restored(
