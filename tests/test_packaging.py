@@ -89,6 +89,7 @@ def test_the_source_archive_holds_what_a_stranger_needs(archives: tuple[set[str]
     needed = {"LICENSE", "README.md", "setup.cfg", "pyproject.toml", "etc/twistedgate.ini", "scripts/demo"}
     assert needed <= archives[0]
     assert "tests/test_packaging.py" in archives[0]
+    assert {"contrib/grafana/twistedgate.json", "contrib/prometheus/alerts.yml"} <= archives[0]
     assert "twisted/plugins/twistedgate_plugin.py" in archives[0]
     assert not [name for name in archives[0] if name.endswith(("dropin.cache", ".pyc"))]
 

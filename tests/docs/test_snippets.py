@@ -12,6 +12,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.docs.completion import completed, variables, write_files
+from tests.docs.metrics import METRICS
 from tests.docs.pages import PAGES, ROOT, Block, page
 from twistedgate import cli
 from twistedgate.config.model import KINDS, GatewayConfig
@@ -71,7 +72,7 @@ def test_every_configuration_loads(snippet: Block, tmp_path: Path, pair: tuple[s
 
 
 def test_every_option_that_is_named_exists() -> None:
-    known = known_options() | log_line().keys() | set(GatewayConfig().redact_query) | WORDS
+    known = known_options() | log_line().keys() | set(GatewayConfig().redact_query) | WORDS | METRICS
     for one in PAGES:
         for code in () if one.place in FOR_PROGRAMMERS else one.codes:
             name, equals, _ = code.partition(" = ")

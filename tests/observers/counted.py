@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from typing import Any
 
-from twistedgate.config.model import Configuration
+from twistedgate.actions.respond import Respond
+from twistedgate.config.model import Configuration, RouteConfig
+from twistedgate.config.notation import Respond as Answer
+from twistedgate.exchange import Exchange
+from twistedgate.limiting.gate import Gate
 from twistedgate.observers.exposition import Family, HistogramFamily
 from twistedgate.observers.families import Reading, TargetReading, UpstreamReading, families
 from twistedgate.observers.figures import ProcessFigures
 from twistedgate.observers.measures import Measures
+from twistedgate.pipeline import Pipeline
+from twistedgate.testing import exchange, runtime
 from twistedgate.workers.columns import Columns
 
 Values = dict[tuple[str, ...], float]
 
 STARTED = 1763912345.5
+
+
+def pipeline(name: str) -> Pipeline:
+    """Return a route that answers by itself."""
+    route = RouteConfig(name, path="/x", respond=Answer(200, ""))
+    return Pipeline(route, [], Respond(route, runtime()), Gate(None))
+
+
+def over(method: str = "GET", route: str = "orders", **known: Any) -> Exchange:
+    """Return an exchange that is over, half a second after it began."""
+    asked = exchange(method)
+    asked.pipeline = pipeline(route) if route else None
+    asked.started, asked.finished, asked.status = 1000.0, 1000.5, 200
+    for name, value in known.items():
+        setattr(asked, name, value)
+    return asked
 
 
 class Counted:
@@ -58,7 +81,7 @@ class Counted:
             "workers": {"serving": 1, "starting": 0, "draining": 0},
             "wanted_workers": 1,
             "process": ProcessFigures(1.25, 4096, 8192, 12, 1024, STARTED),
-            "versions": {"version": "1.2.3"},
+            "versions": {"version": "1.2.3", "python": "3.11.2", "twisted": "26.10.0"},
         }
         return Reading(**{**known, **changed})  # type: ignore[arg-type]
 
@@ -78,3 +101,18 @@ class Counted:
                         pairs = zip(family.bounds, buckets, strict=True)
                         return [(bound, count) for bound, count in pairs if count], total
         return None
+
+
+def busy() -> Counted:
+    """Return counts of which no family is empty."""
+    made = Counted()
+    made.configure("orders", upstreams=("orders",))
+    made.measures.found("orders", "192.0.2.1:80")
+    made.measures.probed("orders", "192.0.2.1:80", is_good=True)
+    made.metrics.count(over("POST", first_byte=1000.25, bytes_in=10, bytes_out=20, reason="reset"))
+    made.upstreams = [UpstreamReading("orders", 2, 1)]
+    made.targets = [
+        TargetReading("orders", "192.0.2.1:80", 2, True),
+        TargetReading("orders", "192.0.2.2:80", 0, False),
+    ]
+    return made

@@ -8,10 +8,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from tests.observers.counted import STARTED, Counted
-from tests.observers.test_metrics import over
+from tests.observers.counted import STARTED, Counted, busy
 from twistedgate.observers.exposition import Format, render
-from twistedgate.observers.families import TargetReading, UpstreamReading, families
+from twistedgate.observers.families import families
 
 PLACE = ("orders", "192.0.2.1:80")
 
@@ -19,14 +18,7 @@ PLACE = ("orders", "192.0.2.1:80")
 @pytest.fixture
 def counted() -> Counted:
     """Return counts of which no family is empty."""
-    made = Counted()
-    made.configure("orders", upstreams=("orders",))
-    made.measures.found(*PLACE)
-    made.measures.probed(*PLACE, is_good=True)
-    made.metrics.count(over("POST", first_byte=1000.25, bytes_in=10, bytes_out=20, reason="reset"))
-    made.upstreams = [UpstreamReading("orders", 2, 1)]
-    made.targets = [TargetReading(*PLACE, 2, True), TargetReading("orders", "192.0.2.2:80", 0, False)]
-    return made
+    return busy()
 
 
 def read(counted: Counted, form: Format) -> dict[str, Any]:
@@ -90,7 +82,7 @@ def test_how_the_gateway_stands(counted: Counted) -> None:
     assert counted.values("twistedgate_last_reload_timestamp_seconds") == {(): STARTED}
     assert counted.values("twistedgate_workers") == {("serving",): 1, ("starting",): 0, ("draining",): 0}
     assert counted.values("twistedgate_workers_wanted") == {(): 1}
-    assert counted.values("twistedgate_build") == {("1.2.3",): 1}
+    assert counted.values("twistedgate_build") == {("1.2.3", "3.11.2", "26.10.0"): 1}
 
 
 def test_the_process_by_prometheus_own_names(counted: Counted) -> None:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs, formatEvent
 
-from tests.observers.counted import Counted
-from tests.observers.test_metrics import over
+from tests.observers.counted import Counted, over
 from twistedgate.observers import cells
 from twistedgate.observers.measures import Measures
 

@@ -1,47 +1,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.observers.counted import Counted
-from twistedgate.actions.respond import Respond
-from twistedgate.config.model import RouteConfig
-from twistedgate.config.notation import Respond as Answer
+from tests.observers.counted import Counted, over
 from twistedgate.exchange import Exchange
 from twistedgate.http.hops import Peer
-from twistedgate.limiting.gate import Gate
 from twistedgate.observers import cells
 from twistedgate.observers.cells import LIMITS, STATUSES
-from twistedgate.pipeline import Pipeline
-from twistedgate.testing import exchange, runtime
-
-MakeExchange = Callable[..., Exchange]
 
 DURATION = "twistedgate_request_duration_seconds"
 UPSTREAM_DURATION = "twistedgate_upstream_duration_seconds"
 REQUEST_SIZE = "twistedgate_request_size_bytes"
 RESPONSE_SIZE = "twistedgate_response_size_bytes"
-
-
-def pipeline(name: str) -> Pipeline:
-    """Return a route that answers by itself."""
-    route = RouteConfig(name, path="/x", respond=Answer(200, ""))
-    return Pipeline(route, [], Respond(route, runtime()), Gate(None))
-
-
-def over(method: str = "GET", route: str = "orders", **known: Any) -> Exchange:
-    """Return an exchange that is over, half a second after it began."""
-    asked = exchange(method)
-    asked.pipeline = pipeline(route) if route else None
-    asked.started, asked.finished, asked.status = 1000.0, 1000.5, 200
-    for name, value in known.items():
-        setattr(asked, name, value)
-    return asked
 
 
 @pytest.fixture
