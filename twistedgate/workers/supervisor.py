@@ -165,6 +165,9 @@ class Supervisor:
                 self._let_serve(member, prepared)
             elif member.is_ours and not member.is_draining:
                 self._brief(member)
+        if self._sweeping is not None:
+            # what could not live by the configuration before may by this one
+            self.crew.retry()
 
     def _let_serve(self, member: Member, prepared: Prepared) -> None:
         standings = self.court.standings_for(member.row)
@@ -241,6 +244,8 @@ class Supervisor:
             self.court.take(member.row, message.fields["rows"])
         elif message.kind == "log":
             relog(message.fields, member.number)
+        elif message.kind == "leaving":
+            self.dismiss(member)
         elif message.kind == "placed":
             self.places.acknowledge(member.row, message.fields["columns"], message.fields["gauges"])
 

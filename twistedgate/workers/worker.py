@@ -207,6 +207,11 @@ class Worker:
 
     # the end
 
+    def leave(self) -> None:
+        """Drain without having been told to: another worker is to have this one's place."""
+        self._say("leaving")
+        self.drain()
+
     def drain(self, timeout: float | None = None, gently: bool = True) -> None:
         """Accept no more, and end when what is under way has ended, ``timeout`` seconds at most."""
         if self._is_draining:
@@ -260,7 +265,7 @@ def main(arguments: Sequence[str]) -> int:
         [FilteringLogObserver(log, [_without_routine()])], redirectStandardIO=False
     )
     adopt(running, CHANNEL, worker.channel)
-    running.callWhenRunning(install_signals, running, {signal.SIGTERM: worker.drain})
+    running.callWhenRunning(install_signals, running, {signal.SIGTERM: worker.leave})
     running.callWhenRunning(worker.start)
     running.run(installSignalHandlers=False)
     return 0
