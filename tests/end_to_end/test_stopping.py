@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,12 @@ def stopped_within(daemon: Daemon, wire: bytes) -> Answer:
 
 
 @pytest.fixture
-def held(own_recorder: Recorder) -> Held:
+def held(own_recorder: Recorder) -> Iterator[Held]:
     """What ``/held`` of the upstream waits for."""
     held = Held()
     own_recorder.on("/held", held)
-    return held
+    yield held
+    held.go_on.set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -26,7 +26,7 @@ _SAMPLE = re.compile(r"(twistedgate_\w+_(?:total|count|bucket)(?:\{.*\})?) (\S+)
 
 def several(**options: object) -> str:
     """Return a ``[gateway]`` with two workers."""
-    return section("gateway", workers=WORKERS, **{"access_log": "-", "drain_timeout": "10s", **options})
+    return section("gateway", **{"workers": WORKERS, "access_log": "-", "drain_timeout": "10s", **options})
 
 
 def serving(daemon: Daemon, *gone: int) -> list[int]:
