@@ -102,6 +102,19 @@ def test_what_stays_keeps_its_places(board: Scoreboard) -> None:
     }
 
 
+def test_a_target_that_is_gone_gives_its_columns_back(board: Scoreboard) -> None:
+    places = make(board)
+    use(places, configuration("a", upstreams=("u", "v")))
+    for upstream, target in (("u", "one"), ("u", "two"), ("v", "one")):
+        places.measures.found(upstream, target)
+    places.find_targets("u", ["two"])
+    assert {name for name in places.measures.starts if name.startswith("target:")} == {
+        "target:other/other",
+        "target:u/two",
+        "target:v/one",
+    }
+
+
 def test_a_gauge_is_given_out_again_when_nothing_is_under_way_there(board: Scoreboard) -> None:
     places = make(board)
     use(places, configuration("a"))

@@ -62,8 +62,10 @@ class Places:
         self.measures.configure(configuration)
 
     def find_targets(self, upstream: str, targets: Iterable[str]) -> None:
-        """Have gauges for all targets of an upstream, and for no others of it."""
-        wanted = {target_block(upstream, target) for target in targets}
+        """Have gauges for all targets of an upstream, and neither gauges nor columns for others of it."""
+        present = list(targets)
+        self.measures.keep_targets(upstream, present)
+        wanted = {target_block(upstream, target) for target in present}
         for name in wanted:
             self._take(name)
         for name in list(self._gauges.starts):
