@@ -105,8 +105,8 @@ def test_what_stays_keeps_its_places(board: Scoreboard) -> None:
 def test_a_target_that_is_gone_gives_its_columns_back(board: Scoreboard) -> None:
     places = make(board)
     use(places, configuration("a", upstreams=("u", "v")))
-    for upstream, target in (("u", "one"), ("u", "two"), ("v", "one")):
-        places.measures.found(upstream, target)
+    for place in (("u", "one"), ("u", "two"), ("v", "one")):
+        places.measures.found(*place)
     places.find_targets("u", ["two"])
     assert {name for name in places.measures.starts if name.startswith("target:")} == {
         "target:other/other",
