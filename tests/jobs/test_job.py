@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -34,6 +35,18 @@ def test_a_job_expires_its_ttl_after_its_end() -> None:
     ended = Job("id", "r", "", "", CALL, TERMS, State.FAILED, 100.0, finished=110.0)
     assert (queued.is_final, queued.expires) == (False, None)
     assert (ended.is_final, ended.expires) == (True, 170.0)
+
+
+def test_what_waits_for_its_time_does_not_wait_in_the_queue() -> None:
+    queued = Job("id", "r", "", "", CALL, TERMS, State.QUEUED, 100.0)
+    assert queued.queue_ends == 130.0
+    assert replace(queued, due=150.0).queue_ends == 180.0
+
+
+def test_a_call_forgets_credentials_however_they_are_spelled() -> None:
+    fields = ((b"Accept", b"*/*"), (b"AUTHORIZATION", b"Bearer x"), (b"Cookie", b"a=b"), (b"cookie", b"c=d"))
+    assert replace(CALL, headers=fields).without_secrets().headers == fields[:1]
+    assert CALL.without_secrets() is CALL
 
 
 def test_ids_are_long_random_and_fit_into_a_path() -> None:

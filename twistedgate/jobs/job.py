@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 INLINE = 256 * 1024
 """Bytes of a body that are kept with the job itself; a larger one is kept in pieces of this size."""
@@ -24,6 +24,9 @@ class State(enum.StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+SECRETS = frozenset((b"authorization", b"cookie"))
+"""Fields that are kept only where a route names them, and only until the job ends."""
 
 FINAL = frozenset((State.SUCCEEDED, State.FAILED, State.CANCELLED))
 
@@ -66,6 +69,11 @@ class Call:
     length: int = 0
     """Bytes of the body."""
 
+    def without_secrets(self) -> Call:
+        """Return the call as it is kept once its job has ended."""
+        kept = tuple(field for field in self.headers if field[0].lower() not in SECRETS)
+        return self if len(kept) == len(self.headers) else replace(self, headers=kept)
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -77,6 +85,8 @@ class Terms:
     retries: int
     priority: int = 0
     """The highest comes first."""
+    hold: float = 0.0
+    """How long whoever submitted it is held: finished within that, it was answered then and there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +174,19 @@ class Job:
         return self.state in FINAL
 
     @property
+    def was_held(self) -> bool:
+        """Whether it was finished while whoever submitted it was still held."""
+        return self.finished is not None and self.finished <= self.submitted + self.terms.hold
+
+    @property
     def expires(self) -> float | None:
         """When it is gone, once it is finished."""
         return None if self.finished is None else self.finished + self.terms.ttl
+
+    @property
+    def queue_ends(self) -> float:
+        """When it has waited too long, if it is queued; the time until it is due is no waiting."""
+        return max(self.submitted, self.due) + self.terms.queue_timeout
 
 
 @dataclass(frozen=True, slots=True)
