@@ -10,6 +10,12 @@ from benchmarks.load import Shape
 
 ROUTES = 2000
 RATE = 5000
+BUSY = 8000
+"""Requests a second that keep one worker busy for half of its time.
+
+With less to do any process spends more on each request, as fewer come at a time: two independent gateways
+that share a rate have spent as much as two workers do.
+"""
 HELD = 10000
 
 BROWSER = (
@@ -61,6 +67,9 @@ class Case:
     kind: str = "load"
     """``load`` as fast as it goes, ``rate`` and ``workers`` not, ``routes`` with many of them, ``memory``."""
 
+    rate: int = RATE
+    """Requests a second, where they come at a fixed rate."""
+
     @property
     def has_fixed_rate(self) -> bool:
         """Whether requests come at a rate of their own, however fast the answers are."""
@@ -88,9 +97,10 @@ def cases(folder: Path) -> dict[str, Case]:
         Case("rate", f"{RATE} requests a second", goals={"nginx": 2.0}, kind="rate"),
         Case(
             "workers",
-            f"two workers, {RATE} requests a second",
+            f"two workers, {BUSY} requests a second",
             goals={"one-worker": 1.1},
             kind="workers",
+            rate=BUSY,
         ),
         Case("memory", f"memory, {HELD} idle connections", kind="memory"),
     ]

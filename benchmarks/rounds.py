@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cases import RATE, Case
+from benchmarks.cases import Case
 from benchmarks.load import Load, at_rate, wrk
 from benchmarks.processes import Program
 
@@ -59,7 +59,7 @@ def take_turn(contender: Contender, case: Case, bench: Bench, seconds: float) ->
     """Load one contender and weigh what it spent."""
     before = contender.program.cpu_seconds()
     if case.has_fixed_rate:
-        load = at_rate(contender.port, RATE, seconds, bench.core, bench.folder)
+        load = at_rate(contender.port, case.rate, seconds, bench.core, bench.folder)
     else:
         load = wrk(contender.port, case.shape, seconds, bench.core)
     spent = contender.program.cpu_seconds() - before

@@ -59,4 +59,6 @@ async def _reload(trial: Site, sections: str, turn: int, findings: Findings) -> 
 async def _upgrade(trial: Site, findings: Findings) -> None:
     old = serving(trial)
     trial.gateway.send(signal.SIGUSR2)
-    findings.expect(await replaced(trial, old, 30), f"an upgrade left {serving(trial)} of {old}")
+    if not await replaced(trial, old, 30):
+        told = [line for line in trial.gateway.last_output(40).splitlines() if "upgrade" in line]
+        findings.expect(False, f"an upgrade left {serving(trial)} of {old}: {' / '.join(told[-3:])}")
