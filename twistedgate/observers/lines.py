@@ -99,7 +99,7 @@ class JsonLines:
         return written
 
 
-_MOST_PARTS = 1024
+_MOST_PARTS = 8192
 _LONGEST_PART = 1024
 """Parts of lines that are remembered, of one kind, and the longest of them: a MiB or two in all."""
 
