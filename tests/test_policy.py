@@ -23,6 +23,7 @@ def test_the_stages_stand_in_the_order_of_the_line() -> None:
 
 def test_a_policy_that_says_nothing_changes_nothing() -> None:
     nothing, passing = make_policy(Nothing), exchange(headers={"X-A": "1"})
+    assert not nothing.has_credentials(passing)
     assert admit(nothing, passing) is None
     response = dress(nothing, passing)
     nothing.on_finish(passing)

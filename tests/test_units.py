@@ -16,7 +16,7 @@ POLICY = """
 from dataclasses import dataclass
 from twistedgate.config.schema import option
 from twistedgate.config.values import count
-from twistedgate.policy import Policy
+from twistedgate.policy import Policy, Stage
 
 class CallQuota(Policy):
     '''Counts calls.'''
@@ -24,6 +24,9 @@ class CallQuota(Policy):
     class Config:
         name: str
         calls: int = option(count, "10", "How many.")
+
+class WhoCalls(CallQuota):
+    stage = Stage.IDENTIFY
 
 class WholeBody(CallQuota):
     needs_request_body = True
@@ -135,3 +138,77 @@ def test_a_body_that_a_policy_holds_must_have_a_bound(module: str, tmp_path: Pat
         units.load(str(file), {})
     file.write_text(file.read_text().replace("max_body = 0", "max_body = 1k"))
     assert units.load(str(file), {}).routes["a"].max_body == 1024
+
+
+JOBS = "[listener:a]\nendpoint = tcp:0\n[key-auth:k]\n[key-auth:l]\nheader = X-L\n[headers:h]\n"
+ROUTE = "path = *\nrespond = 200\nasync = optional\n"
+
+
+class Running(Units):
+    """Units of those who run jobs."""
+
+    runs_jobs = True
+
+
+def loading(text: str, folder: Path, units: Units | None = None) -> str:
+    """Return what is wrong with a file, without its name."""
+    file = folder / "a.ini"
+    file.write_text(JOBS + text)
+    try:
+        (units or Running()).load(str(file), {})
+    except ConfigurationErrors as errors:
+        return str(errors).replace(str(file), "a.ini")
+    return ""
+
+
+def test_nobody_runs_jobs_yet_and_nothing_else_is_wrong(tmp_path: Path) -> None:
+    assert loading(f"[route:r]\n{ROUTE}", tmp_path, Units()) == (
+        "a.ini: [route:r] async: jobs are not run yet; leave it off"
+    )
+    assert "[gateway] state: nothing is kept" in loading("[gateway]\nstate = sqlite:a\n", tmp_path, Units())
+
+
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        (f"[route:r]\n{ROUTE}", ()),
+        (f"[route:r]\n{ROUTE}policies = headers:h, key-auth:l\n", ("key-auth:l",)),
+        (
+            f"[gateway]\npolicies = key-auth:l\n[route:r]\n{ROUTE}policies = key-auth:k\n",
+            ("key-auth:l", "key-auth:k"),
+        ),
+        (f"[gateway]\njobs_policies = key-auth:k\n[route:r]\n{ROUTE}", ("key-auth:k",)),
+        ("[route:r]\npath = *\nrespond = 200\npolicies = key-auth:k\n", ()),
+    ],
+)
+def test_before_jobs_stand_the_policies_that_know_their_callers(
+    text: str, titles: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "b.ini").write_text(JOBS + text)
+    units = Running()
+    assert units.identifying(units.load(str(tmp_path / "b.ini"), {})) == titles
+
+
+def test_a_policy_before_jobs_tells_who_calls(tmp_path: Path) -> None:
+    assert loading("[gateway]\njobs_policies = headers:h\n", tmp_path) == (
+        "a.ini:8: [gateway] jobs_policies: 'headers:h' does not tell who calls; "
+        "accepted: policies of the stage IDENTIFY"
+    )
+
+
+def test_somebody_can_ask_for_each_job(tmp_path: Path) -> None:
+    text = f"[gateway]\njobs_policies = key-auth:k\n[route:r]\n{ROUTE}policies = key-auth:l\n"
+    assert loading(text, tmp_path) == (
+        "a.ini:8: [gateway] jobs_policies: no policy of [route:r] is there, "
+        "so nobody could ask for its jobs; add key-auth:l"
+    )
+
+
+@pytest.mark.usefixtures("module")
+def test_a_policy_that_cannot_tell_whether_credentials_are_there_is_no_owner_of_jobs(tmp_path: Path) -> None:
+    text = f"[who-calls:w]\n[route:r]\n{ROUTE}policies = who-calls:w\n"
+    units = Running([Marker("who-calls", "their_policies")])
+    assert loading(text, tmp_path, units) == (
+        "a.ini:11: [route:r] async: who-calls:w cannot tell whether credentials are there, "
+        "so nobody could ask for a job; accepted: off, or another policy"
+    )

@@ -36,6 +36,7 @@ class Exchange:
         "holds_gate",
         "holds_target",
         "holds_upstream",
+        "identity",
         "interim",
         "opened",
         "peer",
@@ -69,6 +70,8 @@ class Exchange:
         self.reason = ""
         self.consumer = ""
         self.groups: tuple[str, ...] = ()
+        self.identity = ""
+        """Who calls, and who says so: ``KIND:NAME/CONSUMER`` of the first policy that found it out."""
         self.upstream = ""
         self.target = ""
         self.attempts = 0

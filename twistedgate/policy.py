@@ -43,6 +43,13 @@ class Policy:
     def __init__(self, config: Any, runtime: Runtime) -> None:
         """Prepare whatever can be prepared before a request comes."""
 
+    def has_credentials(self, exchange: Exchange) -> bool:
+        """Whether the request carries what this policy would identify its caller by, right or wrong.
+
+        For the stage ``IDENTIFY``: before jobs the first policy of which this is true tells whose they are.
+        """
+        return False
+
     def on_request(self, exchange: Exchange) -> Response | Awaitable[Response | None] | None:
         """Return ``None`` to go on, or the response that ends the line."""
         return None

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from twistedgate.config.check import Check, Fault
+from twistedgate.config.errors import ConfigurationError, ConfigurationErrors, Place
 from twistedgate.config.load import load
-from twistedgate.config.model import KINDS, Configuration
-from twistedgate.policy import Policy
+from twistedgate.config.model import KINDS, Configuration, RouteConfig
+from twistedgate.policy import Policy, Stage
 from twistedgate.routing.routes import unreachable
 
 _OURS = "twistedgate.policies"
@@ -50,6 +51,9 @@ def class_name(kind: str) -> str:
 class Units:
     """Every kind of policy there is: our own, and those that were published."""
 
+    runs_jobs = False
+    """Whether jobs are run yet: as long as nobody runs them, a configuration with jobs is refused."""
+
     def __init__(self, published: Iterable[Published] = ()) -> None:
         self._modules: dict[str, list[str]] = {
             module.name.replace("_", "-"): [f"{_OURS}.{module.name}"]
@@ -64,7 +68,10 @@ class Units:
 
     def load(self, path: str, variables: Mapping[str, str] = os.environ) -> Configuration:
         """Return the configuration in the file; raises ``ConfigurationErrors`` with every error."""
-        return load(path, self, (*CHECKS, self._unbounded), variables)
+        configuration = load(path, self, (*CHECKS, self._unbounded, self._unidentified), variables)
+        if not self.runs_jobs:
+            _refuse_jobs(configuration, path)
+        return configuration
 
     def _unbounded(self, configuration: Configuration) -> Iterator[Fault]:
         """Return a fault for each route where a policy holds whole bodies and nothing bounds them."""
@@ -74,6 +81,41 @@ class Units:
                 if not route.max_body and policy is not None and policy.needs_request_body:
                     what = f"is no limit, and {title} holds the whole body; accepted: a size, such as 10m"
                     yield Fault(f"route:{route.name}", "max_body", what)
+
+    def identifying(self, configuration: Configuration) -> tuple[str, ...]:
+        """Return the policies that stand before jobs: those that are named, or all that know callers."""
+        named = configuration.gateway.jobs_policies
+        if named:
+            return named
+        jobs = [route for route in configuration.routes.values() if route.has_jobs]
+        return tuple(dict.fromkeys(title for route in jobs for title in self._identify(configuration, route)))
+
+    def _identify(self, configuration: Configuration, route: RouteConfig) -> list[str]:
+        """Return the policies of a route that tell who calls."""
+        titles = (*configuration.gateway.policies, *route.policies)
+        return [title for title in titles if title in configuration.policies and self._identifies(title)]
+
+    def _identifies(self, title: str) -> bool:
+        policy = self.find(title.partition(":")[0])
+        return policy is not None and policy.stage is Stage.IDENTIFY
+
+    def _unidentified(self, configuration: Configuration) -> Iterator[Fault]:
+        """Return a fault where nobody could tell whose jobs are asked for."""
+        named = configuration.gateway.jobs_policies
+        for title in named:
+            if title in configuration.policies and not self._identifies(title):
+                what = f"'{title}' does not tell who calls; accepted: policies of the stage IDENTIFY"
+                yield Fault("gateway", "jobs_policies", what)
+        for route in configuration.routes.values():
+            titles = self._identify(configuration, route) if route.has_jobs else []
+            for title in titles:
+                policy = self.find(title.partition(":")[0])
+                if policy is not None and policy.has_credentials is Policy.has_credentials:
+                    what = f"{title} cannot tell whether credentials are there, so nobody could ask for a job"
+                    yield Fault(f"route:{route.name}", "async", f"{what}; accepted: off, or another policy")
+            if named and titles and not set(titles) & set(named):
+                what = f"no policy of [route:{route.name}] is there, so nobody could ask for its jobs"
+                yield Fault("gateway", "jobs_policies", f"{what}; add {' or '.join(titles)}")
 
     def find(self, kind: str) -> type[Policy] | None:
         """Return the class of a kind, ``None`` if there is no such kind; ``ValueError`` if it is unusable."""
@@ -99,6 +141,21 @@ class Units:
         """Return the ``Config`` of a kind, as ``find`` returns its class."""
         policy = self.find(kind)
         return None if policy is None else policy.Config
+
+
+def _refuse_jobs(configuration: Configuration, path: str) -> None:
+    errors = [
+        ConfigurationError(
+            Place(path, 0), f"route:{route.name}", "async", "jobs are not run yet; leave it off"
+        )
+        for route in configuration.routes.values()
+        if route.has_jobs
+    ]
+    if not configuration.gateway.state.is_memory:
+        what = "nothing is kept outside of the process yet; use state = memory:"
+        errors.append(ConfigurationError(Place(path, 0), "gateway", "state", what))
+    if errors:
+        raise ConfigurationErrors(errors)
 
 
 def _is_policy(found: Any) -> bool:

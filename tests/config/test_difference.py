@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from twistedgate.config.difference import Change, check_reload, differences, summary
 from twistedgate.config.errors import ConfigurationErrors
-from twistedgate.config.model import Configuration, ConsumerConfig, GatewayConfig
+from twistedgate.config.model import Configuration, ConsumerConfig, GatewayConfig, RouteConfig
+from twistedgate.config.state import StateConfig
 from twistedgate.config.values import Secret
 from twistedgate.units import Units
 
@@ -125,7 +126,9 @@ def test_a_section_that_has_become_something_else_is_changed(read: Reader) -> No
     assert differences(before, after) == (Change("changed", "key-auth:partners"),)
 
 
-@pytest.mark.parametrize("changed", [GatewayConfig(workers=4), GatewayConfig(state="sqlite:/jobs")])
+@pytest.mark.parametrize(
+    "changed", [GatewayConfig(workers=4), GatewayConfig(state=StateConfig("sqlite:/jobs", path="/jobs"))]
+)
 def test_what_wants_a_start_is_refused_with_the_reason(changed: GatewayConfig) -> None:
     with pytest.raises(ConfigurationErrors) as raised:
         check_reload("a.ini", Configuration(), Configuration(changed))
@@ -136,3 +139,9 @@ def test_what_wants_a_start_is_refused_with_the_reason(changed: GatewayConfig) -
 
 def test_everything_else_may_change() -> None:
     check_reload("a.ini", Configuration(), Configuration(GatewayConfig(drain_delay=3.0)))
+
+
+def test_an_option_is_told_by_its_name_in_the_file() -> None:
+    before, after = RouteConfig("r", path="*"), RouteConfig("r", path="*", async_="always", async_wait=1.0)
+    (change,) = differences(Configuration(routes={"r": before}), Configuration(routes={"r": after}))
+    assert change.options == ("async", "async_wait")

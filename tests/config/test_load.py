@@ -129,7 +129,7 @@ def test_a_wrong_route_takes_nothing_from_others() -> None:
     assert "[route:a] host" in found[0]
 
 
-def test_a_default_written_out_is_accepted_where_nothing_else_is_yet() -> None:
+def test_a_default_written_out_is_accepted() -> None:
     loaded(
         "[gateway]\nworkers = 1\nstate = memory:\nstate_max = 256m\nstate_password =\njobs_path = /_jobs\n"
         "jobs_policies =\n[route:a]\npath = *\nrespond = 200\nasync = off\n"

@@ -15,11 +15,11 @@ from twistedgate.config.model import (
     RouteConfig,
     UpstreamConfig,
 )
-from twistedgate.config.schema import later_options, options_of
+from twistedgate.config.schema import option_name, options_of
 
 EXPECTED = {
     "gateway": (
-        "include workers policies jobs_path jobs_policies state state_password state_max "
+        "include workers policies jobs_path jobs_policies state state_password state_max async_drain_timeout "
         "trusted_proxies access_log access_log_format redact_query drain_timeout drain_delay "
         "max_connections max_connections_per_ip admin_token"
     ),
@@ -35,7 +35,10 @@ EXPECTED = {
     ),
     "route": (
         "host path methods headers priority upstream respond redirect strip_prefix add_prefix "
-        "encoded_slashes policies timeout max_body max_requests"
+        "encoded_slashes policies timeout max_body max_requests async async_wait async_max_wait "
+        "async_timeout async_ttl async_queue_timeout async_max_queued async_max_queued_per_caller "
+        "async_concurrency async_retries async_backoff async_delivery async_max_result "
+        "async_keep_headers async_callback_hosts async_callback_secret"
     ),
     "consumer": "keys groups",
 }
@@ -58,7 +61,7 @@ def test_values_are_frozen_and_have_no_dictionary(kind: str) -> None:
     cls = KINDS[kind]
     assert cls.__dataclass_params__.frozen
     assert "__slots__" in vars(cls)
-    assert [field.name for field in dataclasses.fields(cls)] == ["name", *options_of(cls)]
+    assert [option_name(field.name) for field in dataclasses.fields(cls)] == ["name", *options_of(cls)]
 
 
 def test_defaults_are_what_the_reference_says() -> None:
@@ -76,6 +79,9 @@ def test_defaults_are_what_the_reference_says() -> None:
     assert (upstream.health_status, upstream.max_requests, upstream.tls_verify) == (((200, 399),), None, True)
     route = RouteConfig("r", path="*")
     assert (route.max_body, route.timeout, route.host, route.respond) == (10 * 1024 * 1024, None, (), None)
+    assert (route.async_, route.async_wait, route.async_max_wait, route.async_timeout) == ("off", 0, 30, 600)
+    assert (route.async_ttl, route.async_queue_timeout, route.async_delivery) == (3600, 3600, "at-most-once")
+    assert (gateway.async_drain_timeout, gateway.state.is_memory, gateway.jobs_path) == (600, True, "/_jobs")
     assert ConsumerConfig("c").keys == ()
 
 
@@ -83,10 +89,11 @@ def test_a_configuration_may_be_empty() -> None:
     assert Configuration().gateway == GatewayConfig()
 
 
-def test_the_options_of_jobs_are_known() -> None:
-    assert set(later_options(GatewayConfig)) == {"async_drain_timeout"}
-    assert "async" in later_options(RouteConfig)
-    assert len(later_options(RouteConfig)) == 16
+def test_there_are_jobs_where_a_route_has_them() -> None:
+    plain, asked = RouteConfig("p", path="*"), RouteConfig("a", path="*", async_="optional")
+    assert (plain.has_jobs, asked.has_jobs) == (False, True)
+    assert not Configuration(routes={"p": plain}).has_jobs
+    assert Configuration(routes={"p": plain, "a": asked}).has_jobs
 
 
 def test_a_listener_wants_both_halves_of_tls() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from ipaddress import ip_network
 from typing import Any
 
@@ -252,3 +253,37 @@ def test_a_digest_is_of_sha256() -> None:
     assert read(notation.digest, "sha256:" + "0A" * 32) == b"\x0a" * 32
     for text in ("sha256:" + "0a" * 31, "md5:" + "0a" * 32, "hush"):
         assert text not in refusal(notation.digest, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("Hooks.Example", "hooks.example"),
+        ("*.example", "*.example"),
+        ("http://a.example", "http://a.example"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("::1", "::1"),
+        ("[::1]", "[::1]"),
+    ],
+)
+def test_callbacks_go_to_hosts_and_addresses(text: str, host: str) -> None:
+    assert notation.callback_host.read(text, Surroundings()) == host
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a:80", "https://a", "http://", "a/b", "127.1", "0x7f.1", "*.::1", "*.10.0.0.1", "a b"]
+)
+def test_callbacks_go_nowhere_else(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        notation.callback_host.read(text, Surroundings())
+
+
+def test_a_secret_of_callbacks_has_its_form_and_is_not_shown() -> None:
+    good = "whsec_" + b64encode(b"x" * 24).decode()
+    read = notation.webhook_secret.read(good, Surroundings())
+    assert (str(read), repr(read)) == (good, "Secret('...')")
+    assert notation.webhook_secret.read("", Surroundings()) == ""
+    for bad in ("hush", "whsec_", "whsec_hush!", good[6:], "whsec_" + b64encode(b"x" * 65).decode()):
+        with pytest.raises(ValueError, match="is not whsec_") as raised:
+            notation.webhook_secret.read(bad, Surroundings())
+        assert "hush" not in str(raised.value)

@@ -110,6 +110,26 @@ def test_what_is_wrong_already_is_not_told_twice() -> None:
     assert len(errors) == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """A sample whose option is a word of Python's."""
+
+    name: str
+    async_: str = option(line, "off", "When.")
+
+
+def test_an_option_may_be_a_word_that_python_keeps_for_itself() -> None:
+    assert list(options_of(Worded)) == ["async"]
+    text = {"async": Text("on", Place("a.ini", 2))}
+    value, errors = read_section(Worded, Section("worded", "w", Place("a.ini", 1), text), {})
+    assert (value, errors) == (Worded("w", async_="on"), [])
+    wrong = {"async_": Text("on", Place("a.ini", 2))}
+    _, errors = read_section(Worded, Section("worded", "w", Place("a.ini", 1), wrong), {})
+    assert [str(error) for error in errors] == [
+        "a.ini:2: [worded:w] async_: no such option; did you mean 'async'?"
+    ]
+
+
 def test_options_of_a_class_without_any_are_none() -> None:
     class Plain:
         name: Any = None

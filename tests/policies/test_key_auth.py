@@ -56,6 +56,36 @@ def test_tells_who_calls_by_the_key(key: bytes, consumer: str) -> None:
     assert passing.request.headers.get(b"x-consumer") == consumer.encode()
 
 
+def test_says_who_calls_and_who_says_so() -> None:
+    passing = exchange((b"X-API-Key", b"key-a"))
+    assert passing.identity == ""
+    policy().on_request(passing)
+    assert passing.identity == "key-auth:k/alice"
+
+
+def test_who_was_identified_first_stays_so() -> None:
+    passing = exchange((b"X-API-Key", b"key-a"), query="?key=key-b")
+    policy().on_request(passing)
+    policy(header=None, query="key").on_request(passing)
+    assert (passing.identity, passing.consumer) == ("key-auth:k/alice", "bob")
+
+
+@pytest.mark.parametrize(
+    ("fields", "query", "has"),
+    [
+        ((), "", False),
+        (((b"X-API-Key", b"wrong"),), "", True),
+        ((), "?k%65y=wrong", True),
+        ((), "?keys=key-a", False),
+        (((b"X-Other", b"key-a"),), "?a=key-a", False),
+    ],
+)
+def test_tells_whether_there_is_a_key_right_or_wrong(
+    fields: tuple[tuple[bytes, bytes], ...], query: str, has: bool
+) -> None:
+    assert policy(query="key").has_credentials(exchange(*fields, query=query)) is has
+
+
 def test_tells_the_groups_too() -> None:
     passing = exchange((b"X-API-Key", b"key-a"))
     policy().on_request(passing)

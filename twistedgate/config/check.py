@@ -34,6 +34,7 @@ def cross_check(configuration: Configuration, titles: Collection[str]) -> Iterat
     yield from _references(configuration, titles)
     yield from _policies_twice(configuration)
     yield from _routes_under_jobs(configuration)
+    yield from _jobs_in_memory(configuration)
     yield from _addresses_twice(configuration)
     yield from _open_admin(configuration)
     yield from _own_listeners(configuration)
@@ -49,19 +50,21 @@ def _references(configuration: Configuration, titles: Collection[str]) -> Iterat
             yield from _policy_reference(f"route:{name}", policy, titles)
     for policy in configuration.gateway.policies:
         yield from _policy_reference("gateway", policy, titles)
+    for policy in configuration.gateway.jobs_policies:
+        yield from _policy_reference("gateway", policy, titles, "jobs_policies")
 
 
 _NO_POLICIES = ("gateway", "listener", "upstream", "route", "consumer")
 
 
-def _policy_reference(section: str, policy: str, titles: Collection[str]) -> Iterator[Fault]:
+def _policy_reference(
+    section: str, policy: str, titles: Collection[str], option: str = "policies"
+) -> Iterator[Fault]:
     kind, _, name = policy.partition(":")
     if kind in _NO_POLICIES:
-        yield Fault(
-            section, "policies", f"'{policy}' is no policy; accepted: KIND:NAME of a policy's section"
-        )
+        yield Fault(section, option, f"'{policy}' is no policy; accepted: KIND:NAME of a policy's section")
     elif policy not in titles:
-        yield Fault(section, "policies", _no_such(kind, name, titles))
+        yield Fault(section, option, _no_such(kind, name, titles))
 
 
 def _no_such(kind: str, name: str, titles: Collection[str]) -> str:
@@ -76,6 +79,8 @@ def _policies_twice(configuration: Configuration) -> Iterator[Fault]:
     everywhere = configuration.gateway.policies
     for policy in _repeated(everywhere):
         yield Fault("gateway", "policies", f"'{policy}' stands twice; once is enough")
+    for policy in _repeated(configuration.gateway.jobs_policies):
+        yield Fault("gateway", "jobs_policies", f"'{policy}' stands twice; once is enough")
     for name, route in configuration.routes.items():
         for policy in _repeated(route.policies):
             yield Fault(f"route:{name}", "policies", f"'{policy}' stands twice; once is enough")
@@ -95,6 +100,17 @@ def _routes_under_jobs(configuration: Configuration) -> Iterator[Fault]:
         if f"{route.path}/".startswith(f"{jobs}/"):
             what = f"{route.path} lies under jobs_path, which is matched before all routes"
             yield Fault(f"route:{name}", "path", f"{what}; accepted: a path that does not begin with {jobs}")
+
+
+def _jobs_in_memory(configuration: Configuration) -> Iterator[Fault]:
+    """Jobs that one process keeps in its memory are not there for another."""
+    gateway = configuration.gateway
+    if gateway.state.is_memory and gateway.workers != 1 and configuration.has_jobs:
+        name = next(route.name for route in configuration.routes.values() if route.has_jobs)
+        what = f"several processes cannot share the jobs of [route:{name}] in memory"
+        yield Fault(
+            "gateway", "workers", f"{what}; accepted: workers = 1, or state = sqlite:PATH or redis://..."
+        )
 
 
 def _addresses_twice(configuration: Configuration) -> Iterator[Fault]:

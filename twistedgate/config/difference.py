@@ -13,8 +13,9 @@ from typing import Any
 
 from twistedgate.config.errors import ConfigurationError, ConfigurationErrors, Place
 from twistedgate.config.model import Configuration
+from twistedgate.config.schema import option_name
 
-FOR_A_START = ("workers", "state")
+FOR_A_START = ("workers", "state", "state_password", "state_max")
 """Options of the gateway that a running one cannot take: its processes and what they share stay."""
 
 
@@ -84,7 +85,7 @@ def _options(before: Any, after: Any) -> tuple[str, ...]:
     if type(before) is not type(after):
         return ()
     fields = (field.name for field in dataclasses.fields(after))
-    return tuple(name for name in fields if getattr(before, name) != getattr(after, name))
+    return tuple(option_name(name) for name in fields if getattr(before, name) != getattr(after, name))
 
 
 def _order(routes: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:

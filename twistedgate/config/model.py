@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Final
 from twistedgate.config import fields, notation, values
 from twistedgate.config.notation import Endpoint, Network, Redirect, Respond, TargetConfig
 from twistedgate.config.route import RouteConfig
-from twistedgate.config.schema import REQUIRED, Bounds, Later, Problem, option
+from twistedgate.config.schema import REQUIRED, Bounds, Problem, option, options_of
+from twistedgate.config.state import StateConfig, state_address
 from twistedgate.config.upstream import UpstreamConfig
 from twistedgate.config.values import Secret, choice, count, duration, list_of, optional, size
 
@@ -30,11 +31,11 @@ __all__ = [
     "Respond",
     "RouteConfig",
     "Secret",
+    "StateConfig",
     "TargetConfig",
     "UpstreamConfig",
 ]
 
-_JOBS = "jobs are not built yet"
 _POSITIVE = Bounds(low="1ms")
 _AT_LEAST_ONE = Bounds(low="1")
 
@@ -60,31 +61,29 @@ class GatewayConfig:
         fields.prefix,
         "/_jobs",
         "Where jobs are asked for; matched before all routes, so no route may lie under it.",
-        later=f"{_JOBS}; leave jobs_path at /_jobs, or out",
     )
     jobs_policies: tuple[str, ...] = option(
         list_of(values.policy_name),
         "",
-        "IDENTIFY policies that stand before jobs_path.",
-        later=f"{_JOBS}; leave jobs_policies out",
+        "IDENTIFY policies that stand before jobs_path, the first whose credentials are there; "
+        "empty = every one that a route with async uses.",
     )
-    state: str = option(
-        values.line,
+    state: StateConfig = option(
+        state_address,
         "memory:",
-        "Where counters and jobs are kept: memory: keeps them in the process.",
-        later="state outside of the process (sqlite:, redis:) is not built yet; use state = memory:",
+        "Where counters and jobs are kept; memory: is the process itself, and with jobs wants workers = 1.",
     )
-    state_password: Secret = option(
-        values.secret,
-        "",
-        "The password of the state's server.",
-        later="state outside of the process, which would want a password, is not built yet; leave it out",
-    )
+    state_password: Secret = option(values.secret, "", "The password of the state's server; for redis only.")
     state_max: int = option(
         size,
         "256m",
-        "For memory: only; past it new jobs get 503.",
-        later=f"{_JOBS}; leave state_max at 256m, or out",
+        "For memory: only: what jobs and their bodies may take; past it new jobs get 503.",
+        Bounds(low="1m"),
+    )
+    async_drain_timeout: float = option(
+        duration,
+        "10m",
+        "A stop, an upgrade: how long calls of jobs may go on; what is left is queued again or interrupted.",
     )
     trusted_proxies: tuple[Network, ...] = option(
         list_of(notation.network),
@@ -121,9 +120,21 @@ class GatewayConfig:
         values.secret, "", "Wanted by an admin listener that is neither loopback nor a unix socket."
     )
 
-    later: ClassVar[Mapping[str, Later]] = {
-        "async_drain_timeout": Later(f"{_JOBS}; leave async_drain_timeout out")
-    }
+    def check(self) -> Iterator[Problem]:
+        """Return what is wrong between the options of the gateway."""
+        if self.state_password and self.state.redis is None:
+            yield (
+                ("state_password", "state"),
+                f"is of no use for {self.state}; leave it out, or use a redis:// state",
+            )
+        if (
+            not self.state.is_memory
+            and self.state_max != options_of(GatewayConfig)["state_max"].default_value()
+        ):
+            yield (
+                ("state_max", "state"),
+                f"is of no use for {self.state}, which keeps nothing in memory; leave it out",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,3 +231,8 @@ class Configuration:
     consumers: dict[str, ConsumerConfig] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
     """By ``kind:name``, each an object of that policy's ``Config``."""
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether any call may become a job."""
+        return any(route.has_jobs for route in self.routes.values())

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 
 from twistedgate.config.values import (
     NAME_PATTERN,
+    Secret,
+    Surroundings,
+    ValueType,
     lines_of,
     list_of,
     matching,
     scalar,
+    secret,
     wrong,
 )
 from twistedgate.errors import BadMessage
@@ -298,6 +303,30 @@ def _parse_authority(text: str) -> str:
     return text
 
 
+def _parse_callback_host(text: str) -> str:
+    """Return a host that callbacks may go to, with ``http://`` before it or not."""
+    scheme, bare = ("http://", text[7:]) if text.startswith("http://") else ("", text)
+    suffix = bare.removeprefix("*.")
+    host = f"[{suffix}]" if _is_address(suffix, 6) else suffix
+    if not is_host(host) or (suffix != bare and (_is_address(suffix, 4) or host.startswith("["))):
+        raise wrong(text, "a host")
+    return f"{scheme}{bare.lower()}"
+
+
+def _read_webhook_secret(text: str, around: Surroundings) -> Secret:
+    """Read what Standard Webhooks signs with: ``whsec_`` and 24 to 64 bytes in base64; it is never shown."""
+    found = secret.read(text, around)
+    if not found:
+        return found
+    try:
+        size = len(b64decode(found.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not found.startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError("is not whsec_ and 24 to 64 bytes in base64")
+    return found
+
+
 def _parse_digest(text: str) -> bytes:
     found = re.fullmatch(r"sha256:([0-9a-fA-F]{64})", text)
     if found is None:
@@ -325,6 +354,16 @@ conditions = lines_of(condition)
 statuses = scalar("status", "statuses and ranges, such as 200-399", _parse_statuses)
 host_header = scalar("host", "preserve, target, or a literal host", _parse_host_header)
 authority = scalar("host", "a host, with :PORT if need be", _parse_authority)
+callback_host = scalar(
+    "host",
+    "host names, exact or *.suffix, and IP addresses, with http:// before what needs no TLS",
+    _parse_callback_host,
+)
+webhook_secret = ValueType(
+    "secret",
+    "whsec_ and 24 to 64 bytes in base64, ${VARIABLE}, or file:PATH as the whole value",
+    _read_webhook_secret,
+)
 digest = scalar("digest", "sha256:HEX as `twistedgate keys new` prints it", _parse_digest)
 hash_key = matching(
     "key", "ip, path, header:NAME, cookie:NAME or query:NAME", rf"ip|path|(?:header|cookie|query):{_WORD}"

@@ -12,12 +12,14 @@ from typing import ClassVar, Final
 
 from twistedgate.config import fields, notation, values
 from twistedgate.config.notation import Redirect, Respond
-from twistedgate.config.schema import REQUIRED, Bounds, Later, Problem, option
-from twistedgate.config.values import choice, count, duration, list_of, optional, size
+from twistedgate.config.schema import REQUIRED, Bounds, Problem, option, options_of
+from twistedgate.config.values import Secret, choice, count, duration, list_of, optional, size
 
-_JOBS = "jobs are not built yet"
 _POSITIVE = Bounds(low="1ms")
 _AT_LEAST_ONE = Bounds(low="1")
+
+_CREDENTIALS: Final = frozenset((b"authorization", b"cookie"))
+"""What is not stored with a job, unless the route says so."""
 
 _ASYNC: Final = (
     "async_wait",
@@ -83,11 +85,81 @@ class RouteConfig:
         optional(count), "", "In flight on this route, all workers; past it 503.", _AT_LEAST_ONE
     )
 
+    async_: str = option(
+        choice("off", "optional", "always"),
+        "off",
+        "Whether calls become jobs: off | optional (by Prefer: respond-async) | always.",
+    )
+    async_wait: float = option(
+        duration,
+        "0s",
+        "How long a call is held before it becomes a 202; answered in full by then, it gets that answer.",
+    )
+    async_max_wait: float = option(
+        duration, "30s", "The most that a client may ask for by Prefer: wait=N.", Bounds(high="1h")
+    )
+    async_timeout: float = option(
+        duration,
+        "10m",
+        "The upstream's own time; takes the place of timeout and of the upstream's response_timeout.",
+        _POSITIVE,
+    )
+    async_ttl: float = option(
+        duration, "1h", "A finished job is kept this long, then it is gone (410).", Bounds(low="1s")
+    )
+    async_queue_timeout: float = option(
+        duration, "1h", "A job that waited this long fails (expired-in-queue).", Bounds(low="1s")
+    )
+    async_max_queued: int = option(
+        count, "1000", "Recorded and not started; past it 503 with Retry-After.", _AT_LEAST_ONE
+    )
+    async_max_queued_per_caller: int = option(
+        count, "100", "The same, of one caller; past it 429.", _AT_LEAST_ONE
+    )
+    async_concurrency: int = option(
+        count,
+        "10",
+        "Calls of jobs under way, all workers, all gateways on the same state.",
+        _AT_LEAST_ONE,
+    )
+    async_retries: int = option(
+        count, "3", "Runs after the first, where a call may be sent again.", Bounds(high="100")
+    )
+    async_backoff: float = option(
+        duration,
+        "1s",
+        "Before the first of them; doubled for each, full jitter.",
+        Bounds(low="1ms", high="5m"),
+    )
+    async_delivery: str = option(
+        choice("at-most-once", "at-least-once"),
+        "at-most-once",
+        "What becomes of a call under way when its worker dies: it ends as interrupted | is queued again.",
+    )
+    async_max_result: int = option(
+        size, "10m", "A larger answer fails the job (result-too-large).", _AT_LEAST_ONE
+    )
+    async_keep_headers: tuple[bytes, ...] = option(
+        fields.field_names,
+        "",
+        "Authorization and Cookie are not stored unless named here; erased when the job ends.",
+    )
+    async_callback_hosts: tuple[str, ...] = option(
+        list_of(notation.callback_host),
+        "",
+        "Hosts that a client may name in Callback-URL, http:// before one that may be called without TLS; "
+        "empty = callbacks are refused (400).",
+    )
+    async_callback_secret: Secret = option(
+        notation.webhook_secret, "", "Signs callbacks, whsec_... as Standard Webhooks has it."
+    )
+
     stand_ins: ClassVar[Mapping[str, str]] = {"path": "/"}
-    later: ClassVar[Mapping[str, Later]] = {
-        "async": Later(f"{_JOBS}; leave async out, or off", default="off"),
-        **{name: Later(f"{_JOBS}; leave {name} out") for name in _ASYNC},
-    }
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether its calls may become jobs."""
+        return self.async_ != "off"
 
     def check(self) -> Iterator[Problem]:
         """Return what is wrong between the options of the route."""
@@ -97,6 +169,7 @@ class RouteConfig:
                 ("strip_prefix", "path"),
                 f"the path {self.path} does not begin with it; write a prefix of whole segments",
             )
+        yield from self._check_jobs()
         if self.encoded_slashes == "reject" and ("%2F" in self.path or "%5C" in self.path):
             yield ("path", "encoded_slashes"), "holds %2F or %5C, which wants encoded_slashes = keep"
 
@@ -114,3 +187,24 @@ class RouteConfig:
             for name in ("strip_prefix", "add_prefix", "timeout", "max_requests"):
                 if getattr(self, name):
                     yield (name, *actions), f"is of no use without an upstream; leave {name} out"
+
+    def _check_jobs(self) -> Iterator[Problem]:
+        if not self.has_jobs:
+            declared = options_of(RouteConfig)
+            for name in _ASYNC:
+                if getattr(self, name) != declared[name].default_value():
+                    yield (name, "async"), "is of no use while async is off; set async, or leave it out"
+            return
+        if self.async_ == "always" and self.timeout is not None:
+            what = "is of no use where every call is a job; async_timeout takes its place"
+            yield ("timeout", "async"), what
+        if self.async_callback_hosts and not self.async_callback_secret:
+            what = "is missing; callbacks are signed, make one with: openssl rand -base64 32"
+            yield ("async_callback_secret", "async_callback_hosts"), what
+        if self.async_callback_secret and not self.async_callback_hosts:
+            what = "is missing; without hosts every callback is refused, and nothing signed"
+            yield ("async_callback_hosts", "async_callback_secret"), what
+        for header in self.async_keep_headers:
+            if header.lower() not in _CREDENTIALS:
+                what = f"'{header.decode()}' is stored anyway; accepted: Authorization, Cookie"
+                yield ("async_keep_headers",), what

@@ -34,6 +34,7 @@ __all__ = [
     "Text",
     "later_options",
     "option",
+    "option_name",
     "options_of",
     "read_section",
 ]
@@ -133,10 +134,15 @@ def option(
     return field(kw_only=True, default=declared.default_value(), metadata=metadata)
 
 
+def option_name(attribute: str) -> str:
+    """Return the option that an attribute holds: ``async_`` holds ``async``, a word that Python keeps."""
+    return attribute.removesuffix("_")
+
+
 def options_of(cls: type[Any]) -> dict[str, Option[Any]]:
-    """Return the options that a section's dataclass declares, in order."""
+    """Return the options that a section's dataclass declares, by their names in the file, in order."""
     return {
-        declared.name: declared.metadata[_METADATA]
+        option_name(declared.name): declared.metadata[_METADATA]
         for declared in dataclasses.fields(cls)
         if _METADATA in declared.metadata
     }
@@ -206,11 +212,16 @@ def read_section(
                 return None, errors
             values[name] = declared.type.read(stand_ins[name], around)
     build: Callable[..., T] = cls
-    built = build(section.name, **values)
+    attributes = {option_name(field): field for field in _fields(cls)}
+    built = build(section.name, **{attributes[name]: value for name, value in values.items()})
     for concerned, what in _problems(built):
         if failed.isdisjoint(concerned):
             errors.append(section.error(concerned[0], what))
     return built, errors
+
+
+def _fields(cls: type[Any]) -> list[str]:
+    return [declared.name for declared in dataclasses.fields(cls)]
 
 
 def _stand_ins(cls: type[Any]) -> Mapping[str, str]:

@@ -36,12 +36,13 @@ class _Owner:
 
     digest: bytes
     consumer: str
+    identity: str
     groups: tuple[str, ...]
     fields: tuple[Field, ...]
     lines: bytes
 
 
-_NOBODY: Final = _Owner(b"\x00" * 32, "", (), (), b"")
+_NOBODY: Final = _Owner(b"\x00" * 32, "", "", (), (), b"")
 
 
 class KeyAuth(Policy):
@@ -77,8 +78,18 @@ class KeyAuth(Policy):
         self._parameter = config.query.encode("ascii")
         self._keep = config.keep
         self._owners = {
-            digest: _owner(digest, consumer) for consumer in runtime.consumers for digest in consumer.keys
+            digest: _owner(digest, consumer, f"key-auth:{config.name}/{consumer.name}")
+            for consumer in runtime.consumers
+            for digest in consumer.keys
         }
+
+    def has_credentials(self, exchange: Exchange) -> bool:
+        """Whether the request carries a key, right or wrong."""
+        request = exchange.request
+        if self._header and request.headers.has(self._header):
+            return True
+        query = request.target.query
+        return bool(self._parameter and query and _taken(query, self._parameter)[0])
 
     def on_request(self, exchange: Exchange) -> Response | None:
         """Find out who calls, or refuse."""
@@ -97,6 +108,8 @@ class KeyAuth(Policy):
         if not hmac.compare_digest(owner.digest, digest):
             return refuse(401, "bad-credentials", fields=_CHALLENGE)
         exchange.consumer, exchange.groups = owner.consumer, owner.groups
+        if not exchange.identity:
+            exchange.identity = owner.identity
         if not self._keep:
             if in_header:
                 request.headers.remove(self._header)
@@ -107,9 +120,9 @@ class KeyAuth(Policy):
         return None
 
 
-def _owner(digest: bytes, consumer: ConsumerConfig) -> _Owner:
+def _owner(digest: bytes, consumer: ConsumerConfig, identity: str) -> _Owner:
     fields = (field(b"X-Consumer", consumer.name.encode("ascii")),)
-    return _Owner(digest, consumer.name, consumer.groups, fields, write_lines(fields))
+    return _Owner(digest, consumer.name, identity, consumer.groups, fields, write_lines(fields))
 
 
 def _taken(query: str, wanted: bytes) -> tuple[list[bytes], str]:
