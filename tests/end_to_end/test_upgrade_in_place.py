@@ -22,7 +22,7 @@ from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts
 from tests.end_to_end.harness.steady import Steady
 from tests.end_to_end.harness.waiting import until
-from tests.end_to_end.harness.workers import alive, counted, gone_back, in_each, serving, several
+from tests.end_to_end.harness.workers import WORKERS, alive, counted, gone_back, in_each, serving, several
 from tests.end_to_end.test_upgrade import echo_bytes, handshake, opened
 from tests.end_to_end.test_workers_reload import words
 
@@ -62,6 +62,7 @@ def held(own_recorder: Recorder) -> Iterator[Held]:
 
 def upgrade(daemon: Daemon) -> list[int]:
     """Ask for an upgrade, and return the new workers once all of them serve."""
+    until(lambda: len(daemon.status()["workers"]) == WORKERS, "no worker is about to end")
     old, mark = serving(daemon), daemon.mark()
     daemon.signal(signal.SIGUSR2)
     # until then it may be the program before that is asked, and the connection ends with it

@@ -10,7 +10,7 @@ from benchmarks.soak.clients import get, load
 from benchmarks.soak.findings import Findings, mebibytes
 from benchmarks.soak.reloads import numbered, takes_effect
 from benchmarks.soak.site import Site, site, start_sample, upstream
-from benchmarks.soak.workers.seen import SEVERAL, counters, gone_back, replaced, serving
+from benchmarks.soak.workers.seen import SEVERAL, WORKERS, counters, gone_back, replaced, serving
 
 UPGRADES = 10
 RELOADS = 10
@@ -57,6 +57,8 @@ async def _reload(trial: Site, sections: str, turn: int, findings: Findings) -> 
 
 
 async def _upgrade(trial: Site, findings: Findings) -> None:
+    # one that ends just now would have the upgrade refused, in words
+    await trial.until(lambda: len(trial.status()["workers"]) == WORKERS, 30)
     old = serving(trial)
     trial.gateway.send(signal.SIGUSR2)
     if not await replaced(trial, old, 30):
