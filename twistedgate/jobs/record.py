@@ -1,0 +1,150 @@
+"""A job as whoever keeps it in memory changes it; what others see of it is a ``Job``, made when they ask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from twistedgate.jobs.job import Head, Job, NewJob, State
+
+
+class Record:
+    """A job's state, and its small bodies."""
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "call",
+        "callback",
+        "caller",
+        "cost",
+        "due",
+        "fence",
+        "fingerprint",
+        "finished",
+        "head",
+        "id",
+        "is_emptied",
+        "is_forgotten",
+        "key",
+        "number",
+        "owner",
+        "reason",
+        "result",
+        "route",
+        "runner",
+        "started",
+        "state",
+        "status",
+        "submitted",
+        "terms",
+        "version",
+    )
+
+    def __init__(self, new: NewJob, number: int, now: float) -> None:
+        # not the new job itself, which would hold its body and its credentials for ever
+        self.id = new.id
+        self.route = new.route
+        self.owner = new.owner
+        self.caller = new.caller
+        self.terms = new.terms
+        self.key = new.key
+        self.fingerprint = new.fingerprint
+        self.callback = new.callback
+        self.number = number
+        """Grows with each job that comes."""
+        self.submitted = now
+        self.due = now
+        self.call = new.call
+        self.body = new.body
+        self.state = State.QUEUED
+        self.started: float | None = None
+        self.finished: float | None = None
+        self.attempts = 0
+        self.status: int | None = None
+        self.reason = ""
+        self.head: Head | None = None
+        self.result: bytes | None = None
+        self.is_forgotten = False
+        self.runner = ""
+        self.version = 1
+        self.fence = 0
+        """That of the run under way, 0 for none."""
+        self.cost = 0
+        """Bytes of memory that it is held to take."""
+        self.is_emptied = False
+        """Whether only its name is left."""
+
+    def job(self, now: float) -> Job:
+        """Return what is known of it."""
+        return Job(
+            id=self.id,
+            route=self.route,
+            owner=self.owner,
+            caller=self.caller,
+            call=self.call,
+            terms=self.terms,
+            state=self.state,
+            submitted=self.submitted,
+            started=self.started,
+            finished=self.finished,
+            attempts=self.attempts,
+            due=self.due,
+            status=self.status,
+            reason=self.reason,
+            head=self.head,
+            is_forgotten=self.is_forgotten,
+            runner=self.runner,
+            key=self.key,
+            fingerprint=self.fingerprint,
+            callback=self.callback,
+            version=self.version,
+            is_gone=self.is_gone(now),
+        )
+
+    @property
+    def queue_ends(self) -> float:
+        """When it has waited too long, as ``Job.queue_ends`` says."""
+        return max(self.submitted, self.due) + self.terms.queue_timeout
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it is past its ttl."""
+        return self.finished is not None and now >= self.finished + self.terms.ttl
+
+    def is_unknown(self, now: float) -> bool:
+        """Whether it was gone for as long as it was kept."""
+        return self.finished is not None and now >= self.finished + 2 * self.terms.ttl
+
+    def begin(self, runner: str, fence: int, now: float) -> None:
+        """Let a run begin."""
+        self.state = State.RUNNING
+        self.runner = runner
+        self.fence = fence
+        self.started = now
+        self.attempts += 1
+        self.version += 1
+
+    def wait(self, due: float, now: float) -> None:
+        """Queue it again, to be run from ``due`` on."""
+        self.state = State.QUEUED
+        self.runner = ""
+        self.fence = 0
+        self.due = max(due, now)
+        self.finished = None
+        self.reason = ""
+        self.version += 1
+
+    def end(self, state: State, reason: str, now: float) -> None:
+        """Let it be over; its credentials go."""
+        self.state = state
+        self.reason = reason
+        self.runner = ""
+        self.fence = 0
+        self.finished = now
+        self.call = self.call.without_secrets()
+        self.version += 1
+
+    def empty(self) -> None:
+        """Leave only its name."""
+        self.is_emptied = True
+        self.head = self.result = self.body = None
+        self.call = replace(self.call, headers=())

@@ -1,0 +1,1 @@
+"""Where jobs are kept: ``memory``, ``sqlite`` and ``redis`` are each a ``JobStore``."""
