@@ -30,8 +30,6 @@ PICKY = '''\
 import os
 from dataclasses import dataclass
 
-from twistedgate.config.schema import option
-from twistedgate.config.values import line
 from twistedgate.policy import Policy, Stage
 
 
@@ -42,16 +40,16 @@ class Picky(Policy):
 
     @dataclass(frozen=True, slots=True)
     class Config:
-        """The options."""
+        """No options."""
 
         name: str
-        taken: str = option(line, "", "A file that says that it is taken.")
 
     def __init__(self, config, runtime):
         super().__init__(config, runtime)
-        if os.path.exists("taken"):
-            raise RuntimeError("one is enough")
-        os.close(os.open("taken", os.O_CREAT))
+        try:
+            os.close(os.open("taken", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            raise RuntimeError("one is enough") from None
 '''
 
 
