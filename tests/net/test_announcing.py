@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from tests.conftest import LoggedFailures
-from twistedgate.net.announcing import Announcing
+from twistedgate.net.announcing import AGAIN, Announcing
 from twistedgate.net.notify import Notifier
 
 
@@ -16,8 +16,12 @@ class Heard(Notifier):
     def __init__(self, watchdog_interval: float | None = None) -> None:
         super().__init__(b"/nowhere", watchdog_interval)
         self.said: list[str] = []
+        self.is_full = False
 
     def _tell(self, *assignments: str) -> bool:
+        self.is_behind = self.is_full
+        if self.is_full:
+            return False
         self.said.append(" ".join(part for part in assignments if not part.startswith("MONOTONIC_USEC")))
         return True
 
@@ -108,4 +112,28 @@ def test_it_starves_when_nobody_can_tell(logged_failures: LoggedFailures) -> Non
 def test_nobody_waits_for_it_without_a_watchdog(heard: Heard) -> None:
     clock = Clock()
     Announcing(heard, clock).start("looking around")
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_finds_no_room_is_said_again_in_the_same_order(heard: Heard) -> None:
+    clock = Clock()
+    announcing = Announcing(heard, clock)
+    heard.is_full = True
+    announcing.ready("3 routes")
+    announcing.reload_begins()
+    clock.advance(AGAIN)
+    heard.is_full = False
+    announcing.reload_ended("4 routes")
+    assert heard.said == []
+    clock.advance(AGAIN)
+    assert heard.said == ["READY=1 STATUS=3 routes", "RELOADING=1", "READY=1 STATUS=4 routes"]
+    assert clock.getDelayedCalls() == []
+
+
+def test_what_is_still_to_be_said_is_not_after_the_end(heard: Heard) -> None:
+    clock = Clock()
+    announcing = Announcing(heard, clock)
+    heard.is_full = True
+    announcing.stopping("draining")
+    announcing.stop()
     assert clock.getDelayedCalls() == []

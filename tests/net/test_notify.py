@@ -163,3 +163,13 @@ def test_children_have_nothing_to_say() -> None:
     environ = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "2", "PATH": "/bin"}
     assert unnotified(environ) == {"PATH": "/bin"}
     assert "NOTIFY_SOCKET" in environ
+
+
+def test_a_socket_that_is_full_has_room_later(systemd: Systemd) -> None:
+    notifier = systemd.notifier()
+    while notifier.watchdog():
+        assert not notifier.is_behind
+    assert notifier.is_behind
+    systemd.read()
+    assert notifier.ready()
+    assert not notifier.is_behind

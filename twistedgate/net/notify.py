@@ -32,6 +32,8 @@ class Notifier:
         self._is_told = False
         self.watchdog_interval = watchdog_interval
         """Seconds between two ``watchdog()``, ``None`` if nobody waits for them."""
+        self.is_behind = False
+        """Whether the last message found no room: it may be told again when systemd has read some."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Notifier:
@@ -69,11 +71,13 @@ class Notifier:
     def _tell(self, *assignments: str) -> bool:
         if not self._address:
             return False
+        self.is_behind = False
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
                 telling.setblocking(False)
                 telling.sendto("\n".join(assignments).encode("utf-8", "replace"), self._address)
         except OSError as error:
+            self.is_behind = isinstance(error, BlockingIOError)
             if not self._is_told:
                 self._is_told = True
                 _log.warn("systemd cannot be told {what}: {error}", what=assignments[0], error=error)
