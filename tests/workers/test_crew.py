@@ -19,7 +19,7 @@ from twistedgate.workers.channel import Message, pair
 from twistedgate.workers.crew import Crew, Launch
 from twistedgate.workers.handover import LeftMember
 from twistedgate.workers.member import CHANNEL, SCOREBOARD, Member
-from twistedgate.workers.roster import MOST_EARLY_DEATHS, Stage
+from twistedgate.workers.roster import EARLY, MOST_EARLY_DEATHS, Stage
 from twistedgate.workers.scoreboard import FIRST_WORKER, ROWS, Scoreboard
 
 CHILD = f"""
@@ -179,6 +179,18 @@ def test_a_shutdown_before_the_start_has_nothing_to_wait_for(scene: Scene) -> No
     assert scene.crew.shut_down().called
 
 
+def test_who_is_cut_has_no_successor(scene: Scene) -> None:
+    scene.crew.start()
+    scene.serve()
+    # they have served so long that others would be started at once
+    for worker in scene.crew.roster.workers.values():
+        worker.since -= 2 * EARLY
+    scene.crew.cut()
+    scene.until(lambda: not scene.crew.members)
+    assert scene.captain.lost_rows == [FIRST_WORKER, FIRST_WORKER + 1]
+    assert scene.crew.members == {}
+
+
 def test_one_whose_time_is_over_is_killed(scene: Scene) -> None:
     scene.crew.start()
     first, _ = scene.serve()
@@ -187,6 +199,34 @@ def test_one_whose_time_is_over_is_killed(scene: Scene) -> None:
     scene.crew.drain_until(member, scene.loop.reactor.seconds())
     scene.until(lambda: scene.captain.lost_rows == [FIRST_WORKER])
     scene.serve()
+
+
+def test_one_that_drained_before_is_killed_in_time_and_nobody_is_started_for_it(scene: Scene) -> None:
+    ours, theirs = pair()
+    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[theirs])
+    os.close(theirs)
+    row = scene.board.take_row(9)
+    scene.crew.inherit(LeftMember(7, row, child.pid, ours, "", True), scene.loop.reactor.seconds())
+    assert [repr(member) for member in scene.crew.present] == [f"<worker 8 pid={child.pid} row=9 draining>"]
+    scene.crew.start()
+    scene.until(lambda: scene.captain.lost_rows == [9])
+    child.returncode = 0
+    assert len(scene.crew.members) == 2
+
+
+def test_who_has_something_wrong_does_not_end_the_looks(scene: Scene) -> None:
+    scene.crew.start()
+    (first, _) = scene.crew.members.values()
+
+    def check() -> None:
+        raise ValueError("something")
+
+    first.check = check  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="something"):
+        scene.crew._look()
+    del first.check
+    assert scene.crew._next is not None
+    assert scene.crew._next.active()
 
 
 def test_workers_of_an_earlier_program_go_on(scene: Scene) -> None:

@@ -179,6 +179,22 @@ def test_one_that_cannot_be_started_leaves_nothing_behind(scene: Scene) -> None:
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
+def test_one_whose_channel_cannot_be_had_does_not_stay(scene: Scene) -> None:
+    member = Member(1, 2, scene.crew)
+    reactor: Any = scene.loop.reactor
+    adopt, before = reactor.adoptStreamConnection, os.listdir("/proc/self/fd")  # noqa: PTH208
+
+    def fail(*arguments: object) -> None:
+        raise OSError("Too many open files")
+
+    reactor.adoptStreamConnection = fail
+    with open(os.devnull, "rb") as scoreboard, pytest.raises(OSError, match="Too many"):  # noqa: PTH123
+        member.spawn(scene.loop.reactor, COMMAND, scoreboard.fileno(), os.environ)
+    reactor.adoptStreamConnection = adopt
+    scene.until(lambda: member._process.pid is None)
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
 def test_a_worker_of_an_earlier_program_is_minded_like_any_other(scene: Scene) -> None:
     ours, theirs = pair()
     child = subprocess.Popen(

@@ -293,6 +293,17 @@ def test_workers_of_the_program_before_are_taken_over() -> None:
     assert actions(roster.ready(3, 51.0)) == [Drain(7), Spawn(1, 4)]
 
 
+def test_one_that_drains_already_is_taken_over_in_nobodys_place() -> None:
+    roster = Roster(2)
+    roster.take_over(0, 9, 50.0, until=60.0)
+    roster.take_over(0, 7, 50.0)
+    roster.take_over(1, 2, 50.0)
+    assert roster.look(50.0) == [Wait(60.0)]
+    assert [worker.row for worker in roster.serving] == [7, 2]
+    roster.look(55.0, {7: 55.0, 2: 55.0, 9: 55.0})
+    assert actions(roster.look(60.0, {7: 60.0, 2: 60.0})) == [Kill(9, "its drain took too long")]
+
+
 # the end
 
 

@@ -187,6 +187,12 @@ class Channel(Protocol):
         os.set_inheritable(descriptor, False)
         self._spare = socket.socket(fileno=descriptor)
 
+    def let_go(self) -> None:
+        """Close the socket that ``keep`` was given."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
+
     def connectionMade(self) -> None:
         """Say hello."""
         self.is_open = True
@@ -262,10 +268,17 @@ def pair() -> tuple[int, int]:
 
 
 def adopt(reactor: Any, descriptor: int, channel: Channel) -> None:
-    """Let ``channel`` speak over a descriptor, which is its own from now on."""
+    """Let ``channel`` speak over a descriptor, which is its own from now on.
+
+    Raises ``OSError`` where the reactor cannot have a copy; the descriptor is closed then.
+    """
     os.set_blocking(descriptor, False)
     channel.keep(descriptor)
-    reactor.adoptStreamConnection(descriptor, socket.AF_UNIX, Factory.forProtocol(lambda: channel))
+    try:
+        reactor.adoptStreamConnection(descriptor, socket.AF_UNIX, Factory.forProtocol(lambda: channel))
+    except OSError:
+        channel.let_go()
+        raise
 
 
 def adopt_again(reactor: Any, descriptor: int, channel: Channel, unread: bytes) -> None:

@@ -87,15 +87,15 @@ class Crew:
         """Start workers, and mind them from now on."""
         self._look()
 
-    def inherit(self, left: LeftMember) -> None:
-        """Mind a worker of an earlier program of this process; those that drain come first."""
+    def inherit(self, left: LeftMember, until: float | None = None) -> None:
+        """Mind a worker of an earlier program of this process; one that drains is killed at ``until``."""
         member = Member(left.slot, left.row, self)
         member.is_ready = True
         self.members[left.row] = member
-        self.roster.take_over(left.slot, left.row, self._reactor.seconds())
+        member.is_draining = until is not None
+        slot = left.slot % self.roster.wanted
+        self.roster.take_over(slot, left.row, self._reactor.seconds(), until)
         member.inherit(self._reactor, left.pid, left.channel, left.unread.encode("latin-1"))
-        if left.is_draining:
-            self._captain.dismiss(member)
 
     def renew(self) -> None:
         """Replace every worker, one after the other, none before its successor serves."""
@@ -115,20 +115,21 @@ class Crew:
     def cut(self) -> None:
         """End all workers at once."""
         self._is_cut = True
-        if self._next is not None and self._next.active():
-            self._next.cancel()
+        self._forget_next()
         for member in self.members.values():
             member.kill()
 
     def when_serving(self) -> Deferred[None]:
-        """Return what fires when as many serve as are wanted, and none that is to be replaced."""
+        """Return what fires when all serve that are not given up, and none that is to be replaced."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         self._check_serving()
         return waiting
 
     def _check_serving(self) -> None:
-        if len(self.roster.serving) >= self.roster.wanted and not self.roster.is_renewing:
+        serving = len(self.roster.serving)
+        is_complete = serving + len(self.roster.given_up) >= self.roster.wanted
+        if serving and is_complete and not self.roster.is_renewing:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
@@ -163,20 +164,29 @@ class Crew:
 
     def _look(self) -> None:
         now = self._reactor.seconds()
+        # first: whatever goes wrong with one worker, all are looked after again
+        self._forget_next()
+        self._next = self._reactor.callLater(LOOK, self._look)
         for member in list(self.members.values()):
             member.check()
         beats = {row: self._board.cells(HEARTBEAT)[row] / 1e9 for row in self.members}
         self._take(self.roster.look(now, beats))
 
+    def _forget_next(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+
     def _take(self, steps: Sequence[Step]) -> None:
+        if self._is_cut:
+            # in the place of those that are cut there are to be no others
+            return
         until = self._reactor.seconds() + LOOK
         for step in steps:
             if isinstance(step, Wait):
                 until = min(until, step.until)
             else:
                 self._take_step(step)
-        if self._is_cut:
-            return
+        self._check_serving()
         delay = max(0.0, until - self._reactor.seconds())
         if self._next is not None and self._next.active():
             if self._next.getTime() <= until:
@@ -228,7 +238,6 @@ class Crew:
             member.is_ready = True
             _log.info("worker {slot} serves (process {pid})", slot=member.number, pid=member.pid)
             self._take(self.roster.ready(member.row, self._reactor.seconds()))
-            self._check_serving()
         elif message.kind != HELLO:
             self._captain.heard(member, message)
 

@@ -99,7 +99,12 @@ class Member:
         finally:
             os.close(theirs)
         self.pid = self._process.pid
-        adopt(reactor, ours, self.channel)
+        try:
+            adopt(reactor, ours, self.channel)
+        except OSError:
+            # no descriptor is left for the channel: one that can be told nothing would stay for ever
+            self.kill()
+            raise
 
     def inherit(self, reactor: Any, pid: int, descriptor: int, unread: bytes) -> None:
         """Take over a worker of an earlier program of this process."""

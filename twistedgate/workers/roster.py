@@ -144,10 +144,16 @@ class Roster:
 
     # what happens
 
-    def take_over(self, slot: int, row: int, now: float) -> None:
-        """There is a worker already, which serves: it outlived the program that started it."""
+    def take_over(self, slot: int, row: int, now: float, until: float | None = None) -> None:
+        """There is a worker already, which outlived the program that started it; it serves.
+
+        With ``until`` it drains, and is killed then.
+        """
         worker = self.workers[row] = Worker(slot, row, Stage.READY, now)
-        self._slots[slot].current = worker
+        if until is None:
+            self._slots[slot].current = worker
+        else:
+            worker.stage, worker.deadline = Stage.DRAINING, until
 
     def look(self, now: float, beats: Mapping[int, float] | None = None) -> list[Step]:
         """Return what is due; to be called every second.  ``beats`` are the last heartbeats, by row."""

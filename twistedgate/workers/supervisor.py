@@ -8,11 +8,9 @@ is in use by then.  Workers never read a file of the configuration.  This proces
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 
 from twistedgate.alone import WatchingOf
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
@@ -20,8 +18,8 @@ from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
 from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ClientTLS, UpstreamTLS
 from twistedgate.serving import CannotServe, make_tls
-from twistedgate.upstream.judging import Judging
-from twistedgate.workers.addresses import Addresses, PreparedAddresses
+from twistedgate.workers.addresses import Addresses
+from twistedgate.workers.briefing import Briefings, Prepared
 from twistedgate.workers.channel import Message
 from twistedgate.workers.court import Court
 from twistedgate.workers.crew import Crew, Launch
@@ -30,33 +28,15 @@ from twistedgate.workers.logs import relog
 from twistedgate.workers.material import collect, pack
 from twistedgate.workers.member import Member
 from twistedgate.workers.muster import Muster
-from twistedgate.workers.nudges import Row, standing_of
 from twistedgate.workers.places import Places
+from twistedgate.workers.roster import Stage
 from twistedgate.workers.scoreboard import HEARTBEAT, SUPERVISOR, Scoreboard
-
-ANSWER_WITHIN = 10.0
-"""Seconds that a worker may take to prepare a configuration."""
 
 CUT_AFTER = 2.0
 """Seconds that a worker is given beyond ``drain_timeout`` to end by itself."""
 
 SWEEP = 0.25
 """Seconds between two looks at what time does to targets."""
-
-_log = Logger()
-
-
-@dataclass(slots=True)
-class Prepared:
-    """A configuration that every worker could serve."""
-
-    configuration: Configuration
-    revision: int
-    packed: bytes
-    addresses: PreparedAddresses
-    tls: UpstreamTLS
-    judgings: dict[str, Judging]
-    asked: list[Member] = field(default_factory=list)
 
 
 class Supervisor:
@@ -85,11 +65,10 @@ class Supervisor:
         self._muster = Muster(self.board, self.places, self.crew)
         self._wanted = workers
         self._left = left
-        self._current: Prepared | None = None
+        self._briefings = Briefings(reactor, self.places, self.court)
         self._latest: Prepared | None = None
         self._tls = UpstreamTLS()
         self._revision = 0
-        self._is_accepting = False
         self._is_ending = False
         self._sweeping: Any = None
 
@@ -101,6 +80,9 @@ class Supervisor:
 
     def prepare(self, configuration: Configuration) -> Deferred[Prepared]:
         """Have every worker prepare; fails with ``CannotListen``, ``CannotServe``, or ``ValueError``."""
+        return maybeDeferred(self._prepare, configuration)
+
+    def _prepare(self, configuration: Configuration) -> Deferred[Prepared]:
         self._revision += 1
         material = collect(configuration)
         packed, tls = pack(configuration, material), make_tls(configuration, material.read)
@@ -110,29 +92,12 @@ class Supervisor:
         prepared = Prepared(configuration, self._revision, packed, sockets, tls, judgings)
         self._latest = prepared
         self.places.prepare(configuration)
-        prepared.asked = [member for member in self.crew.serving if member.is_ours]
-        answers = [self._ask(member, prepared) for member in prepared.asked]
-        return DeferredList(answers).addCallback(self._count, prepared)
+        # somebody has to say yes: those who are about to serve are waited for
+        return self._briefings.settled().addCallback(lambda _: self._ask(prepared))
 
-    def _ask(self, member: Member, prepared: Prepared) -> Deferred[list[str]]:
-        """Have one worker prepare, with every socket and every place to count."""
-        listeners = prepared.configuration.listeners
-        sockets = {
-            name: opened
-            for name, opened in prepared.addresses.sockets.items()
-            if listeners[name].serve == "proxy"
-        }
-        answer = member.ask(
-            "configure",
-            prepared.revision,
-            prepared.packed,
-            tuple(opened.socket.fileno() for opened in sockets.values()),
-            listeners=list(sockets),
-            **self.places.told(member.row),
-        )
-        late = f"worker {member.number} did not answer within {ANSWER_WITHIN:g} s"
-        timer = self._reactor.callLater(ANSWER_WITHIN, member.give_up_waiting, prepared.revision, late)
-        return answer.addBoth(_cancelling(timer))
+    def _ask(self, prepared: Prepared) -> Deferred[Prepared]:
+        answers = self._briefings.ask(prepared, self.crew.present)
+        return DeferredList(answers).addCallback(self._count, prepared)
 
     def _count(self, answers: list[tuple[bool, list[str]]], prepared: Prepared) -> Prepared:
         errors = dict.fromkeys(error for _, found in answers for error in found)
@@ -147,53 +112,48 @@ class Supervisor:
 
     def abandon(self, prepared: Prepared) -> None:
         """Leave everything as it is, everywhere."""
-        for member in prepared.asked:
-            member.tell("abandon", revision=prepared.revision)
+        self._briefings.abandon(prepared)
         self.sockets.abandon(prepared.addresses)
-        if self._current is not None:
-            self.places.commit(self._current.configuration)
+        self._latest = self._briefings.current
+        if self._latest is not None:
+            self.places.commit(self._latest.configuration)
 
     def commit(self, prepared: Prepared) -> None:
         """Have everybody serve what was prepared."""
-        self._current = prepared
         self._tls = prepared.tls
         self.sockets.commit(prepared.addresses)
         self.court.commit(prepared.judgings)
         self.places.commit(prepared.configuration)
-        for member in self.crew.present:
-            if member in prepared.asked:
-                self._let_serve(member, prepared)
-            elif member.is_ours and not member.is_draining:
-                self._brief(member)
+        self._briefings.commit(prepared, self.crew.present)
         if self._sweeping is not None:
             # what could not live by the configuration before may by this one
-            self.crew.retry()
+            self._try_again()
 
-    def _let_serve(self, member: Member, prepared: Prepared) -> None:
-        standings = self.court.standings_for(member.row)
-        for upstream, rows in standings.items():
-            self.places.find_targets(upstream, _targets(rows))
-        member.tell(
-            "commit",
-            revision=prepared.revision,
-            standings=standings,
-            accepting=self._is_accepting,
-            **self.places.told(member.row),
-        )
+    def _try_again(self) -> None:
+        """Have workers where they were given up, and ours where those of an earlier program serve on."""
+        is_left = any(not member.is_ours for member in self.crew.serving)
+        if is_left and self._briefings.is_accepting and not self.crew.roster.is_renewing:
+            self.crew.renew()
+        else:
+            self.crew.retry()
 
     # workers
 
     def start(self) -> None:
         """Start workers, once there is a configuration for them and the process will fork no more."""
         for left in () if self._left is None else self._left.members:
-            self.crew.inherit(left)
+            is_spare = left.is_draining or left.slot >= self._wanted
+            self.crew.inherit(left, self._drained_at() if is_spare else None)
+        for member in self.crew.present:
+            if member.is_draining:
+                self._tell_to_drain(member)
         self.crew.start()
         self._sweep()
 
     def resume_accepting(self) -> Deferred[None]:
         """Have clients let in, by those who serve now and by those to come; fires when all serve."""
-        if not self._is_accepting:
-            self._is_accepting = True
+        if not self._briefings.is_accepting:
+            self._briefings.is_accepting = True
             self._tell_all("accept")
             if self._left is not None:
                 # only now: who takes their places must accept, too
@@ -210,33 +170,7 @@ class Supervisor:
 
     def welcome(self, member: Member) -> None:
         """Give a worker that was started everything it needs."""
-        self._join(member)
-        self._brief(member)
-
-    def _join(self, member: Member) -> None:
-        self.places.join(member.row)
-        self.court.join(member.row, lambda upstream, rows: self._tell_standings(member, upstream, rows))
-
-    def _tell_standings(self, member: Member, upstream: str, rows: list[Row]) -> None:
-        self.places.find_targets(upstream, _targets(rows))
-        member.tell("standings", upstream=upstream, rows=rows, **self.places.told(member.row))
-
-    def _brief(self, member: Member) -> None:
-        """Have a worker serve what is in use now, unless something else is by the time it is prepared."""
-        prepared = self._current
-        assert prepared is not None
-
-        def answered(errors: list[str]) -> None:
-            if errors:
-                told = "; ".join(errors)
-                _log.error("worker {number} cannot serve: {told}", number=member.number, told=told)
-                member.kill()
-            elif prepared is self._current:
-                self._let_serve(member, prepared)
-            else:
-                member.tell("abandon", revision=prepared.revision)
-
-        self._ask(member, prepared).addCallback(answered)
+        self._briefings.welcome(member)
 
     def heard(self, member: Member, message: Message) -> None:
         """Take what a worker says."""
@@ -251,12 +185,18 @@ class Supervisor:
 
     def dismiss(self, member: Member) -> None:
         """Have a worker serve nobody new, and end when nothing is under way."""
-        assert self._current is not None
-        timeout = self._current.configuration.gateway.drain_timeout
         if member.is_ours:
             self.court.retire(member.row)
+        self._tell_to_drain(member)
+        self.crew.drain_until(member, self._drained_at())
+
+    def _tell_to_drain(self, member: Member) -> None:
+        timeout = self.configuration.gateway.drain_timeout
         member.tell("drain", timeout=timeout, gently=not self._is_ending)
-        self.crew.drain_until(member, self._reactor.seconds() + timeout + CUT_AFTER)
+
+    def _drained_at(self) -> float:
+        now: float = self._reactor.seconds()
+        return now + self.configuration.gateway.drain_timeout + CUT_AFTER
 
     def lost(self, member: Member) -> None:
         """A worker is gone: its trials are others', and nobody counts in its places."""
@@ -294,6 +234,13 @@ class Supervisor:
         return succeed(None)
 
     # what is known
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is in use."""
+        current = self._briefings.current
+        assert current is not None
+        return current.configuration
 
     @property
     def wanted(self) -> int:
@@ -363,9 +310,14 @@ class Supervisor:
         return ""
 
     @property
-    def unsent(self) -> int:
-        """Bytes that are still to be sent to workers."""
-        return sum(member.channel.unsent for member in self.crew.present)
+    def unsettled(self) -> str:
+        """Why another program cannot take over in this moment, empty if it can."""
+        present = self.crew.present
+        if any(
+            member.channel.descriptor < 0 or self.crew.stage(member) is Stage.KILLED for member in present
+        ):
+            return "a worker is about to end"
+        return "workers do not listen" if any(member.channel.unsent for member in present) else ""
 
     def handover(self, opened: float) -> Handover:
         """Return what the next program of this process goes on with."""
@@ -378,25 +330,10 @@ class Supervisor:
                 member.channel.unread.decode("latin-1"),
                 member.is_draining,
             )
-            for member in sorted(self.crew.present, key=lambda member: not member.is_draining)
+            for member in self.crew.present
         ]
         sockets = {
             where: LeftSocket(opened.socket.fileno(), opened.path)
             for where, opened in self.sockets.places.items()
         }
         return Handover(self.board.fd, opened, sockets, tuple(members), self.places.record())
-
-
-def _targets(rows: list[Row]) -> list[str]:
-    return [standing_of(row).name for row in rows]
-
-
-def _cancelling(timer: Any) -> Callable[[Any], Any]:
-    """Return a callback that stops a timer and hands on what it gets."""
-
-    def stop(result: Any) -> Any:
-        if timer.active():
-            timer.cancel()
-        return result
-
-    return stop
