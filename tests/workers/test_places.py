@@ -133,6 +133,40 @@ def test_a_gauge_is_given_out_again_when_nothing_is_under_way_there(board: Score
     assert places.gauge("route:d") == gauge
 
 
+def test_what_is_only_shown_does_not_keep_a_gauge(board: Scoreboard) -> None:
+    places = make(board)
+    use(places, configuration("a", upstreams=("u",)))
+    worker = Worker(board, places)
+    worker.hear()
+    gauges = [worker.placed.gauges[name] for name in ("pool:u", "idle:u")]
+    for gauge in gauges:
+        worker.row.set(gauge, 5)
+    use(places, configuration("a"))
+    worker.hear()
+    worker.placed.sweep()
+    assert [worker.row.get(gauge) for gauge in gauges] == [0, 0]
+    use(places, configuration("a", "b", "c"))
+    assert {places.gauge("route:b"), places.gauge("route:c")} <= {*gauges, gauges[0] - 1}
+
+
+def test_what_has_come_back_is_not_waited_for(board: Scoreboard) -> None:
+    places = make(board)
+    use(places, configuration("a", "b"))
+    worker = Worker(board, places)
+    worker.hear()
+    first, second = (worker.placed.gauges[name] for name in ("route:a", "route:b"))
+    # there is always something under way
+    worker.row.add(first, 1)
+    use(places, configuration("c"))
+    worker.hear()
+    use(places, configuration("c", "a"))
+    worker.hear()
+    assert worker.placed.gauges["route:a"] == first
+    worker.placed.sweep()
+    use(places, configuration("c", "a", "d"))
+    assert places.gauge("route:d") == second
+
+
 def test_or_when_the_worker_is_gone(board: Scoreboard) -> None:
     places = make(board)
     use(places, configuration("a"))

@@ -17,6 +17,9 @@ from twistedgate.observers.measures import Measures
 from twistedgate.workers.columns import Columns, NoRoom, Record, Span
 from twistedgate.workers.scoreboard import COLUMNS, FIRST_GAUGE, GAUGES, Row, Scoreboard
 
+_SHOWN = ("listener:", "pool:", "idle:")
+"""Gauges that a worker sets; all others it counts up and down."""
+
 Said = dict[str, Any]
 """Fields of a message."""
 
@@ -134,10 +137,18 @@ class Placed:
         """Hear of places; returns whether there was anything new."""
         if told is None:
             return False
+        gone = {name: gauge for name, gauge in self.gauges.items() if name not in told["gauges"]}
         left = set(self.gauges.values()) - set(told["gauges"].values())
+        for name, gauge in gone.items():
+            if name.startswith(_SHOWN) and gauge in left:
+                # it is shown from time to time, not counted: nobody would ever take it down
+                self._row.set(gauge, 0)
         for known, now in ((self.columns, told["columns"]), (self.gauges, told["gauges"])):
             known.clear()
             known.update(now)
+        for *_, others in self._leaving:
+            # what has come back is in use: it may never be without anything under way
+            others.difference_update(told["gauges"].values())
         self._leaving.append((*told["stamps"], left))
         return True
 

@@ -154,7 +154,10 @@ class Worker:
         self._say("prepared", revision=revision, errors=errors)
 
     def _commit(self, message: Message) -> None:
-        """Serve what was prepared."""
+        """Serve what was prepared, unless this process accepts nobody any more."""
+        if self._is_draining:
+            self._abandon(message)
+            return
         assert self._server is not None
         self._server.commit(self._prepared.pop(message.fields["revision"]))
         for upstream, rows in message.fields["standings"].items():
@@ -209,8 +212,9 @@ class Worker:
 
     def leave(self) -> None:
         """Drain without having been told to: another worker is to have this one's place."""
-        self._say("leaving")
-        self.drain()
+        if not self._is_draining:
+            self._say("leaving")
+            self.drain()
 
     def drain(self, timeout: float | None = None, gently: bool = True) -> None:
         """Accept no more, and end when what is under way has ended, ``timeout`` seconds at most."""
