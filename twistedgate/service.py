@@ -110,13 +110,14 @@ class GatewayService(Service):
 
     def _make_crew(self, program: Program) -> Serves:
         workers = self.configuration.gateway.workers or len(os.sched_getaffinity(0))
-        if workers == 1:
+        if workers == 1 and self._left is None:
             return Alone(self._reactor, self.configuration, self._units, self._make_watching)
         launch = Launch([sys.executable, "-m", WORKER], unnotified(os.environ))
         supervisor = Supervisor(self._reactor, workers, launch, self._make_watching, self._left)
         supervisor.on_deserted = self._desert
         self._upgrading = Upgrading(self._reactor, self.path, supervisor, program, self._upgrade_begins)
         self._upgrading.opened = self.opened
+        self._upgrading.hindrance = self._why_no_upgrade
         return supervisor
 
     def _make_watching(self, tls: TLSOf, witness: Witness) -> Watching:
@@ -240,11 +241,12 @@ class GatewayService(Service):
         """Let newly installed code take the place of this program."""
         if self._upgrading is None:
             return succeed(Outcome(errors=(ONE_PROCESS,)))
-        if self.is_draining:
-            return succeed(Outcome(errors=("the gateway is shutting down",)))
-        if self._reloading.is_under_way:
-            return succeed(Outcome(errors=("a reload is under way; try again when it is done",)))
         return self._upgrading.ask()
+
+    def _why_no_upgrade(self) -> str:
+        if self.is_draining:
+            return "the gateway is shutting down"
+        return "a reload is under way; try again when it is done" if self._reloading.is_under_way else ""
 
     def _upgrade_begins(self, begins: bool) -> None:
         if begins:

@@ -21,6 +21,7 @@ from twistedgate.workers.handover import (
     LeftMember,
     LeftSocket,
     NotUnderstood,
+    hold_signals,
     leave,
     release_signals,
     replace_program,
@@ -74,6 +75,19 @@ def test_what_was_left_in_vain_is_taken_back() -> None:
             os.fstat(number)
 
 
+def test_what_cannot_be_left_leaves_nothing() -> None:
+    environment: dict[str, str] = {}
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 -- names only
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        leave(Handover(scoreboard=9999, opened=0.0), environment)
+    assert environment == {}
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
+def test_nothing_was_left_yet() -> None:
+    withdraw(Handover(scoreboard=0, opened=0.0), {})
+
+
 def test_what_another_version_wrote_is_not_guessed_at() -> None:
     written = os.memfd_create("test")
     os.write(written, b'{"form": 0}')
@@ -125,6 +139,13 @@ def test_sockets_process_and_signals_outlive_the_program() -> None:
         env={**os.environ, "PYTHONPATH": root},
     )
     assert (ran.stdout, ran.stderr) == ("True 7.0 SIGHUP\n", "")
+
+
+def test_signals_can_be_held_before_anything_else() -> None:
+    hold_signals()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) >= set(HELD_BACK)
+    release_signals()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(HELD_BACK)
 
 
 def test_held_signals_can_be_released_twice() -> None:

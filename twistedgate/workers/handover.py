@@ -79,19 +79,29 @@ class Handover:
 
 
 def leave(handover: Handover, environment: MutableMapping[str, str]) -> None:
-    """Write it where the next program finds it, and let its descriptors stay open."""
+    """Write it where the next program finds it, and let its descriptors stay open.
+
+    Raises ``OSError`` if that cannot be, and nothing is left then.
+    """
     written = os.memfd_create("twistedgate-handover")
-    os.write(written, orjson.dumps({"form": FORM, **asdict(handover)}))
-    for descriptor in (written, *handover.descriptors()):
-        os.set_inheritable(descriptor, True)
     environment[VARIABLE] = str(written)
+    try:
+        os.write(written, orjson.dumps({"form": FORM, **asdict(handover)}))
+        for descriptor in (written, *handover.descriptors()):
+            os.set_inheritable(descriptor, True)
+    except OSError:
+        withdraw(handover, environment)
+        raise
 
 
 def withdraw(handover: Handover, environment: MutableMapping[str, str]) -> None:
-    """Undo ``leave``: the next program could not be started."""
-    os.close(int(environment.pop(VARIABLE)))
+    """Undo ``leave``, if it was done: the next program could not be started."""
+    number = environment.pop(VARIABLE, "")
+    if number:
+        os.close(int(number))
     for descriptor in handover.descriptors():
-        os.set_inheritable(descriptor, False)
+        with suppress(OSError):
+            os.set_inheritable(descriptor, False)
 
 
 def take(environment: MutableMapping[str, str]) -> Handover | None:
@@ -121,11 +131,16 @@ def replace_program(
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
-    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    hold_signals()
     try:
         execute(arguments[0], arguments, environment)
     finally:
         release_signals()
+
+
+def hold_signals() -> None:
+    """Have signals wait, for this program or the one that takes its place."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
 
 
 def release_signals() -> None:
