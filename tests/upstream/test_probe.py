@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseFailed, ResponseNeverReceived
 
 from tests.certificates import Authority
+from twistedgate.net.outgoing import CLOSING_SECONDS
 from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
-from twistedgate.upstream.probe import CLOSING_SECONDS, LONGEST_ANSWER, LONGEST_BODY, HTTPProbe
+from twistedgate.upstream.probe import LONGEST_ANSWER, LONGEST_BODY, HTTPProbe
 from twistedgate.upstream.prober import HealthCheck
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
