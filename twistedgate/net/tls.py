@@ -202,10 +202,13 @@ class _ExpectingConnection(SSL.Connection):
         self.expected_host = host
 
 
-def client_settings(tls_ca: str | None, verify: bool, read: Read = read_file) -> SSL.Context:
+def client_settings(
+    tls_ca: str | None, verify: bool, read: Read = read_file, protocols: tuple[bytes, ...] = (HTTP_1_1,)
+) -> SSL.Context:
     """Return a context that trusts ``tls_ca``, the system if that is ``None``; raises ``ValueError``."""
     context = _settings(SSL.TLS_CLIENT_METHOD)
-    context.set_alpn_protos([HTTP_1_1])
+    if protocols:
+        context.set_alpn_protos(list(protocols))
     if not verify:
         context.set_verify(SSL.VERIFY_NONE)
         return context

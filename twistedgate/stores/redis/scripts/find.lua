@@ -1,0 +1,2 @@
+-- Return how a job stands.
+return view(ARGV[2])
