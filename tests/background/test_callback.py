@@ -19,13 +19,15 @@ from tests.background.receiver import Receiver
 from tests.certificates import Authority
 from tests.conftest import LoggedFailures
 from tests.jobs.ended import document_of, ended_job
+from tests.stores.test_memory import run
 from twistedgate.background.callback import CONCURRENCY, INTERVAL, TRY_TIMEOUT, Callbacks, Telling
 from twistedgate.background.delivery import Delivery, HTTPDelivery
-from twistedgate.jobs.job import Callback, Job
+from twistedgate.jobs.job import Callback, End, Head, Job, Limits, NewJob, State
 from twistedgate.jobs.redelivery import ELSEWHERE_DELAY, ELSEWHERE_LONGEST, Outcome, Reply
-from twistedgate.jobs.store import StoreAway
+from twistedgate.jobs.store import JobStore, StoreAway
 from twistedgate.jobs.webhook import CallbackRules, sign
 from twistedgate.net.tls import client_settings
+from twistedgate.stores.memory import MemoryStore
 from twistedgate.upstream.resolver import Answer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -117,7 +119,7 @@ class Receivers:
 class World:
     """Everything around callbacks, as the test wants it."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: JobStore | None = None) -> None:
         self.clock = Clock()
         self.clock.advance(START)
         self.store = Store()
@@ -127,7 +129,7 @@ class World:
         self.outcomes: list[Outcome] = []
         self.document: Callable[[Job], dict[str, object]] = document_of
         telling = Telling(
-            self.store,  # type: ignore[arg-type]
+            store or self.store,  # type: ignore[arg-type]
             self._look_up,
             self.receivers,
             lambda route: self.rules,
@@ -185,6 +187,39 @@ def test_tells_again_after_5_s_5_m_30_m_2_h_and_5_h_and_then_gives_up(world: Wor
     delays = [5.0, 300.0, 1800.0, 7200.0, 18000.0, None]
     assert world.store.ended == list(enumerate(delays))
     assert world.outcomes == [Outcome.RETRIED] * 5 + [Outcome.GIVEN_UP]
+
+
+def ended_in(store: MemoryStore) -> None:
+    """Let a job end that has a callback."""
+    ended = ended_job()
+    new = NewJob(ended.id, ended.route, "", ended.caller, ended.call, ended.terms, b"", callback=URL)
+    submitted = run(store.submit(new, Limits(9, 9, 9), START))
+    assert submitted.claim is not None
+    run(store.finish(submitted.claim, End(State.SUCCEEDED, Head(204, (), 0)), START))
+
+
+def test_a_store_gives_it_six_times_the_last_long_after_the_job_is_gone() -> None:
+    store = MemoryStore("here", 1 << 20)
+    world = World(store)
+    ended_in(store)
+    world.receivers.at_once = [Reply(500)]
+    world.callbacks.start()
+    for delay, count in ((5.0, 2), (300.0, 3), (1800.0, 4), (7200.0, 5), (18000.0, 6), (3600.0, 6)):
+        run(store.sweep(None, world.clock.seconds()))
+        world.pass_time(delay + 2 * INTERVAL)
+        assert len(world.receivers.got) == count
+    assert world.outcomes == [Outcome.RETRIED] * 5 + [Outcome.GIVEN_UP]
+    assert len({dict(delivery.message.headers)[b"webhook-id"] for delivery in world.receivers.got}) == 1
+
+
+def test_a_store_gives_it_once_to_a_receiver_that_takes_it() -> None:
+    store = MemoryStore("here", 1 << 20)
+    world = World(store)
+    ended_in(store)
+    world.receivers.at_once = [Reply(204)]
+    world.callbacks.start()
+    world.pass_time(3600.0)
+    assert (len(world.receivers.got), world.outcomes) == (1, [Outcome.DELIVERED])
 
 
 def test_a_receiver_that_is_gone_is_not_told_again(world: World) -> None:

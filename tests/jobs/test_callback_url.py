@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.jobs.test_addresses import FORMS_OF_BOTH, private
+from twistedgate.config.notation import callback_host
+from twistedgate.config.values import Surroundings
+from twistedgate.jobs.addresses import read_address
 from twistedgate.jobs.callback_url import (
     LONGEST,
     CallbackHosts,
@@ -252,6 +255,30 @@ def test_an_empty_list_admits_nothing() -> None:
 def test_a_list_holds_hosts_only(entry: str) -> None:
     with pytest.raises(ValueError, match="is not a host"):
         CallbackHosts.of((entry,))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("hooks.example.com", "Hooks.Example.com", "*.example.com", "http://plain.example.com", "localhost"),
+        *(
+            "http://*.example.com",
+            "127.0.0.1",
+            "http://127.0.0.1",
+            "::1",
+            "[::1]",
+            "http://[::1]",
+            "http://::1",
+        ),
+    ],
+)
+def test_reads_what_the_configuration_reads(entry: str) -> None:
+    hosts = CallbackHosts.of((callback_host.read(entry, Surroundings()),))
+    host = entry.removeprefix("http://").replace("*", "a").strip("[]")
+    written = f"[{host}]" if ":" in host else host
+    assert hosts.judge(f"https://{written}/").host == host.lower()
+    is_plain = entry.startswith("http://") or read_address(host) is not None
+    assert refused(hosts, f"http://{written}/") is not is_plain
 
 
 @pytest.mark.parametrize(
