@@ -11,10 +11,10 @@ from twistedgate.config.model import RouteConfig
 from twistedgate.errors import Refusal, UpstreamFailure
 from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
-from twistedgate.http.message import Response
+from twistedgate.http.message import KeptResponse, Response
 from twistedgate.limiting.gate import Gate
 from twistedgate.net.task import Signal
-from twistedgate.pipeline import Pipeline
+from twistedgate.pipeline import JobPipeline, Pipeline
 from twistedgate.policy import Policy, Stage
 from twistedgate.problem import refuse
 from twistedgate.routing.match import Rule
@@ -511,3 +511,27 @@ def test_a_body_is_read_for_a_policy_that_looks_at_it_later_only() -> None:
     body.finish()
     answer = Line([], Looking(None, runtime())).serve(exchange("POST", body=body))
     assert answer.headers.get(b"x-length") == b"3"
+
+
+def test_a_call_that_becomes_a_job_has_no_timeout_and_all_else() -> None:
+    diary: Diary = []
+    action = Answering(diary)
+    pipeline = JobPipeline(
+        RouteConfig("r", path="*", timeout=5.0), [Recording("a", diary)], action, Gate(None)
+    )
+    of_jobs = pipeline.of_jobs
+    assert (pipeline.timeout, of_jobs.timeout) == (5.0, None)
+    assert of_jobs.of_jobs is of_jobs
+    assert (of_jobs.name, of_jobs.action, of_jobs.dresses) == ("r", action, True)
+
+
+def test_an_answer_that_was_kept_is_not_dressed_again() -> None:
+    diary: Diary = []
+    kept = KeptResponse(200)
+    line = Line(diary)
+    line.pipeline = JobPipeline(
+        RouteConfig("r", path="*"), [Recording("a", diary)], Answering(diary, kept, Response(201)), Gate(None)
+    )
+    line.gateway.routes = RouteTable([(Rule((), "*", (), (), 0), line.pipeline)])
+    assert [line.begin(exchange()).status, line.begin(exchange()).status] == [200, 201]
+    assert [entry for entry in diary if "dresses" in entry] == ["a dresses 201"]

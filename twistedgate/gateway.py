@@ -6,8 +6,9 @@ aside and swaps one reference; exchanges under way keep the one they began with.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from twisted.logger import Logger
 
@@ -20,6 +21,8 @@ from twistedgate.routing.table import Miss, RouteTable
 from twistedgate.wire.framing import ALLOW
 
 _log = Logger()
+
+_NO_JOBS: Final[Mapping[str, Pipeline]] = MappingProxyType({})
 
 
 class ClientPort(Protocol):
@@ -40,9 +43,12 @@ class Gateway:
         routes: RouteTable[Pipeline],
         observe: Callable[[Exchange], None],
         now: Callable[[], float],
+        jobs: Mapping[str, Pipeline] = _NO_JOBS,
     ) -> None:
         """``observe`` is called with every exchange that ended; ``now`` gives monotonic seconds."""
         self.routes = routes
+        self.jobs = jobs
+        """The pipelines whose calls may become jobs, by the names of their routes."""
         self._observe = observe
         self._now = now
 

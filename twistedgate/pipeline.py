@@ -7,6 +7,7 @@ finished.  A body is read for the first policy that needs it, so that those befo
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from twistedgate.action import Action
 from twistedgate.config.model import RouteConfig
 from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
 from twistedgate.exchange import Exchange
-from twistedgate.http.message import Response
+from twistedgate.http.message import KeptResponse, Response
 from twistedgate.limiting.gate import Gate
 from twistedgate.policy import Policy
 from twistedgate.problem import from_failure, from_refusal, refuse
@@ -149,3 +150,26 @@ class Pipeline:
                     hook(exchange)
                 except Exception:  # noqa: BLE001 -- see above
                     _log.failure("a policy of route {route} failed in on_finish", route=self.name)
+
+
+class JobPipeline(Pipeline):
+    """The pipeline of a route whose calls may become jobs.
+
+    ``of_jobs`` is the same for an exchange whose call does: the route's timeout does not end it, as the job
+    goes on without it.
+    """
+
+    __slots__ = ("of_jobs",)
+
+    def __init__(self, route: RouteConfig, policies: Sequence[Policy], action: Action, gate: Gate) -> None:
+        super().__init__(route, policies, action, gate)
+        self.of_jobs: JobPipeline = self
+        self.of_jobs = of_jobs = copy.copy(self)
+        of_jobs.of_jobs = of_jobs
+        of_jobs.timeout = None
+
+    async def dress(self, exchange: Exchange, response: Response) -> Response:
+        """Let the policies change the response, unless they did when the job was run."""
+        if isinstance(response, KeptResponse):
+            return response
+        return await super().dress(exchange, response)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from twistedgate.config.model import ConsumerConfig, UpstreamConfig
 from twistedgate.exchange import Exchange
-from twistedgate.http.message import Response
+from twistedgate.http.message import BodySource, RequestBody, Response
+from twistedgate.jobs.job import Claim
+from twistedgate.jobs.store import JobStore
+
+T = TypeVar("T")
 
 
 class TargetPort(Protocol):
@@ -45,6 +49,45 @@ class UpstreamPort(Protocol):
         """Take one retry from the budget, if there is one left."""
 
 
+class JobWatch(Protocol):
+    """Waits for changes of one job, from the moment that it was made."""
+
+    async def changed(self, seconds: float) -> bool:
+        """Wait until the job may have changed since the last time; ``False`` if it did not in time."""
+
+    def stop(self) -> None:
+        """Wait no more."""
+
+
+class JobsPort(Protocol):
+    """Who keeps and runs jobs, as an action sees it."""
+
+    store: JobStore
+
+    def wall(self) -> float:
+        """Return seconds since 1970."""
+
+    def run(self, claim: Claim) -> None:
+        """Run a job that was claimed, here and at once."""
+
+    def apart(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Begin ``work`` now; it goes on whatever becomes of who waits for it."""
+
+    async def keep(
+        self, job: str, body: bytes | RequestBody, seen: Callable[[bytes], object]
+    ) -> tuple[bytes | None, int]:
+        """Read a request's body whole, and return it and its length: ``None`` if the store has it in pieces.
+
+        ``seen`` is given each piece of it.  Of a body that does not come whole nothing is kept.
+        """
+
+    def body(self, pieces: AsyncGenerator[bytes, None]) -> BodySource:
+        """Return the body that is made of ``pieces``, each asked for when the one before is taken."""
+
+    def watch(self, job: str) -> JobWatch:
+        """Begin to watch a job."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """What a policy or an action is given besides its configuration."""
@@ -53,3 +96,5 @@ class Runtime:
     """Monotonic seconds."""
     upstreams: Mapping[str, UpstreamPort] = field(default_factory=dict)
     consumers: tuple[ConsumerConfig, ...] = ()
+    jobs: JobsPort | None = None
+    """``None`` where nobody runs jobs."""

@@ -182,3 +182,9 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>".replace(" >", ">")
+
+
+class KeptResponse(Response):
+    """An answer that was kept as the policies of its route had left it: they are not asked again."""
+
+    __slots__ = ()

@@ -1,0 +1,38 @@
+"""Waiting for a job to change, for no longer than somebody wants to wait."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from twistedgate.jobs.store import JobStore
+from twistedgate.net.task import Signal
+
+
+class Watch:
+    """What happens to one job from now on."""
+
+    def __init__(self, store: JobStore, job: str, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._has_changed = False
+        self._signal: Signal[None] | None = None
+        self.stop = store.watch(job, self._wake)
+
+    def _wake(self) -> None:
+        self._has_changed = True
+        signal = self._signal
+        if signal is not None:
+            signal.set(None)
+
+    async def changed(self, seconds: float) -> bool:
+        """Wait until the job may have changed since the last time; ``False`` if it did not in time."""
+        if not self._has_changed and seconds > 0.0:
+            signal = self._signal = Signal()
+            timer = self._clock.callLater(seconds, signal.set, None)
+            try:
+                await signal
+            finally:
+                self._signal = None
+                if timer.active():
+                    timer.cancel()
+        has_changed, self._has_changed = self._has_changed, False
+        return has_changed
