@@ -12,6 +12,8 @@ from typing import Any
 
 import hiredis
 
+from twistedgate.config.redis_address import RedisAddress
+
 WAIT = 20.0
 """Seconds that a server may take to start, and a command to be answered."""
 
@@ -22,7 +24,7 @@ class RedisServer:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.path = str(folder / "redis.sock")
         assert len(self.path) < 108, "the address of a socket is not longer (sun_path)"
-        self.address = f"redis+unix://{self.path}"
+        self.address = RedisAddress(path=self.path)
         plain = "--port", "0", "--unixsocket", self.path, "--dir", str(folder)
         self._command = ["redis-server", *plain, "--save", "", "--appendonly", "no", *arguments]
         self._process: subprocess.Popen[str] | None = None

@@ -1,4 +1,4 @@
-"""The world of a store in a real Redis: its clock is moved inside the scripts, and on the keys that expire."""
+"""The world of a store in a real Redis: the clock moves in its scripts and on keys that expire."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wra
 from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory
 
+from twistedgate.config.redis_address import RedisAddress
 from twistedgate.jobs.store import StoreAway
 from twistedgate.net.tls import ClientTLS, client_settings
-from twistedgate.stores.redis.address import RedisAddress
 from twistedgate.stores.redis.line import Hear, Line, Refused
 
 CONNECT_TIMEOUT = 0.8

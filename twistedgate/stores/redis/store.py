@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twistedgate.config.redis_address import RedisAddress
 from twistedgate.jobs.job import (
     Callback,
     Claim,
@@ -37,7 +38,6 @@ from twistedgate.jobs.job import (
     Verdict,
 )
 from twistedgate.jobs.store import StoreAway
-from twistedgate.stores.redis.address import parse_address
 from twistedgate.stores.redis.dial import Dial
 from twistedgate.stores.redis.ear import Ear
 from twistedgate.stores.redis.line import NotConnected
@@ -74,7 +74,7 @@ _log = Logger()
 
 
 class RedisStore:
-    """Keeps jobs in a Redis; raises ``ValueError`` if ``address`` or its ``tls_ca`` cannot be used.
+    """Keeps jobs in a Redis; raises ``ValueError`` if the ``tls_ca`` of its address cannot be used.
 
     ``name`` is told to operators as a part of ``runner``; ``prefix`` is that of all keys.
     """
@@ -82,12 +82,12 @@ class RedisStore:
     def __init__(
         self,
         reactor: Any,
-        address: str,
+        address: RedisAddress,
         password: str = "",
         name: str = "runner",
         prefix: str = "twistedgate",
     ) -> None:
-        dial = Dial(reactor, parse_address(address), password)
+        dial = Dial(reactor, address, password)
         self._clock = reactor
         self.scripts = Scripts(prefix)
         self._session = Session(dial, self.scripts, name)
