@@ -82,7 +82,9 @@ def test_the_wheel_holds_the_package_and_the_plugin_only(archives: tuple[set[str
 
 def test_the_wheel_holds_every_module(archives: tuple[set[str], set[str]]) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "twistedgate").rglob("*.py")}
-    assert modules <= archives[1]
+    scripts = {path.relative_to(ROOT).as_posix() for path in (ROOT / "twistedgate").rglob("*.lua")}
+    assert modules | scripts <= archives[1]
+    assert scripts <= archives[0]
 
 
 def test_the_source_archive_holds_what_a_stranger_needs(archives: tuple[set[str], set[str]]) -> None:

@@ -48,7 +48,7 @@ class Link:
     @property
     def is_up(self) -> bool:
         """Whether somebody who asks now is heard."""
-        return self._line is not None
+        return self._line is not None and bool(self._line.connected)
 
     def start(self) -> None:
         """Begin to keep a connection."""
@@ -80,7 +80,7 @@ class Link:
         """Wait until trying again may help; raises ``StoreAway`` when it never will."""
         if self._keeping is None:
             raise StoreAway("the store is closed")
-        if self._line is not None:
+        if self.is_up:
             await deferLater(self._dial.clock, PATIENCE)
             return
         waits: Deferred[None] = Deferred(self._waiting.remove)

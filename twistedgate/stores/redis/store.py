@@ -95,6 +95,7 @@ class RedisStore:
         self._ear = Ear(dial, self.scripts.prefix)
         self._spool = Spool(self._session.link.chance)
         self.runner = self._session.runner
+        self.stop_wait = STOP_WAIT
 
     @property
     def is_up(self) -> bool:
@@ -109,7 +110,7 @@ class RedisStore:
 
     async def stop(self) -> None:
         """Close it; what is left under way is for the next sweep, whoever does it."""
-        await self._wait(lambda: not self._spool.waiting, STOP_WAIT)
+        await self._wait(lambda: not self._spool.waiting, self.stop_wait)
         # where Redis is away the lease ends by itself
         with contextlib.suppress(StoreAway):
             await self._run("leave", self.runner)

@@ -2,7 +2,8 @@
 --
 -- KEYS[1] is the prefix of all keys; its hash tag keeps them in one slot.  ARGV[1] is added to the clock, in
 -- milliseconds.  All times are milliseconds by Redis' own clock.  A script runs whole or not at all, so what
--- is read here is still true when it is written.
+-- is read here is still true when it is written: a Redis without memory refuses only the first write of a
+-- script, and only one that needs memory, so that jobs are refused (INCR) and ends are not (SREM).
 --
 --   job:ID          hash    all that is known of a job, with a small body of its request and of its result
 --   body:ID:request hash    the pieces of a large body, by number; expires until the job is submitted
