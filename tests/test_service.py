@@ -125,6 +125,20 @@ def test_signals_are_those_an_operator_sends(tmp_path: Path) -> None:
     running.stopService()
 
 
+def test_no_other_program_takes_over_while_it_reloads_or_shuts_down(make: Make) -> None:
+    running = make(FRONT, WORD.format("here"))
+    hindrances = [running._why_no_upgrade()]
+    running.reload_with(FRONT, orders("http://slow.test"))
+    hindrances.append(running._why_no_upgrade())
+    running.shut_down()
+    hindrances.append(running._why_no_upgrade())
+    assert hindrances == [
+        "",
+        "a reload is under way; try again when it is done",
+        "the gateway is shutting down",
+    ]
+
+
 def test_accepts_once_its_targets_are_found(make: Make) -> None:
     running = make(FRONT, orders("http://name.test"))
     accepting = [running.accepting()]
