@@ -34,7 +34,7 @@ def sound(tmp_path: Path) -> str:
 
 @pytest.fixture
 def broken(tmp_path: Path) -> str:
-    (tmp_path / "b.ini").write_text(SOUND + "path = /b\n[gateway]\nstate = sqlite:x\n")
+    (tmp_path / "b.ini").write_text(SOUND + "path = /b\n[gateway]\nstate_password = x\n")
     return str(tmp_path / "b.ini")
 
 
@@ -55,8 +55,8 @@ def test_a_broken_configuration_is_told_in_full(broken: str, capsys: Output) -> 
     assert said.out == ""
     assert said.err == (
         f"{broken}:8: [route:r] path: stands at {broken}:6 already; remove one of them\n"
-        f"{broken}:10: [gateway] state: state outside of the process (sqlite:, redis:) is not built yet; "
-        "use state = memory:\n2 errors\n"
+        f"{broken}:10: [gateway] state_password: is of no use for memory:; leave it out, "
+        "or use a redis:// state\n2 errors\n"
     )
 
 
