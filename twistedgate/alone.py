@@ -86,12 +86,13 @@ class Alone:
     def _prepare(self, configuration: Configuration) -> Both:
         return Both(self.server.prepare(configuration), self.judges.prepare(configuration.upstreams))
 
-    def commit(self, prepared: Both) -> None:
+    def commit(self, prepared: Both) -> Deferred[None]:
         """Swap a prepared configuration in."""
         self.measures.configure(prepared.serving.configuration)
         self.server.commit(prepared.serving)
         # at once: whoever is new there knows of no target before
         self.judges.commit(prepared.judgings)
+        return succeed(None)
 
     def abandon(self, prepared: Both) -> None:
         """Leave everything as it is."""

@@ -59,8 +59,8 @@ class Serves(Protocol):
     def prepare(self, configuration: Configuration) -> Deferred[Any]:
         """Make everything that a configuration wants, aside; what it fails with leaves nothing behind."""
 
-    def commit(self, prepared: Any) -> None:
-        """Swap a prepared configuration in; this cannot fail."""
+    def commit(self, prepared: Any) -> Deferred[None]:
+        """Swap a prepared configuration in; this cannot fail.  Fires when everybody serves by it."""
 
     def abandon(self, prepared: Any) -> None:
         """Leave everything as it is; what was made for ``prepared`` is closed."""

@@ -202,22 +202,24 @@ class GatewayService(Service):
 
         return self.crew.prepare(configuration).addCallback(prepared)
 
-    def _commit(self, prepared: Prepared) -> None:
-        """Swap a prepared configuration in."""
+    def _commit(self, prepared: Prepared) -> Deferred[None]:
+        """Swap a prepared configuration in; fires when everybody serves by it."""
         self.configuration = prepared.configuration
-        self.crew.commit(prepared.serving)
+        in_use = self.crew.commit(prepared.serving)
         self.operators.commit(prepared.operators)
+        return in_use
 
     def _use(self, configuration: Configuration) -> Deferred[None]:
-        """Prepare a configuration whose names are settled and swap it in."""
+        """Prepare a configuration whose names are settled and swap it in; fires when everybody has."""
 
-        def prepared(ready: Prepared) -> None:
+        def prepared(ready: Prepared) -> Deferred[None]:
             if self.is_draining:
                 self.crew.abandon(ready.serving)
                 self.operators.abandon(ready.operators)
                 raise CannotServe(("the gateway is shutting down",))
-            self._commit(ready)
+            in_use = self._commit(ready)
             self._begin()
+            return in_use
 
         return self._prepare(configuration).addCallback(prepared)
 

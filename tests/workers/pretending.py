@@ -71,7 +71,8 @@ class Actor:
         if message.kind == HELLO:
             return
         self.heard.append(message)
-        if self._theatre.are_willing:
+        theatre = self._theatre
+        if theatre.commit_by_themselves if message.kind == "commit" else theatre.are_willing:
             self.act(message)
 
     def act(self, message: Message) -> None:
@@ -79,15 +80,21 @@ class Actor:
         if message.kind == "configure":
             configuration, _ = unpack(message.blob)
             self.prepared(message.fields["revision"], *self._theatre.objections(configuration))
-        elif message.kind == "commit" and not self.is_ready:
-            self.is_ready = True
-            self.channel.send("ready")
+        elif message.kind == "commit":
+            self.committed(message.fields["revision"])
         elif message.kind == "drain":
             self.end()
 
     def prepared(self, revision: int, *errors: str) -> None:
         """Say whether it can serve."""
         self.channel.send("prepared", revision=revision, errors=list(errors))
+
+    def committed(self, revision: int) -> None:
+        """Say that it serves by a configuration, and if it is the first, that it is ready."""
+        self.channel.send("committed", revision=revision)
+        if not self.is_ready:
+            self.is_ready = True
+            self.channel.send("ready")
 
     def signalProcess(self, name: str) -> None:
         """Die in a moment, as a process does."""
@@ -113,7 +120,8 @@ class Theatre:
         self.folder = folder
         self.actors: list[Actor] = []
         self.are_willing = True
-        """Whether workers do by themselves what they are told."""
+        """Whether workers do by themselves what they are told, but for ``commit``."""
+        self.commit_by_themselves = True
         self.objections: Callable[[Configuration], Sequence[str]] = lambda configuration: ()
         self.supervisor = self.make()
 
@@ -165,12 +173,9 @@ class Theatre:
         """Begin a reload; returns where ``True``, or what was wrong, is put."""
         outcome: list[object] = []
 
-        def prepared(ready: Any) -> None:
-            self.supervisor.commit(ready)
-            outcome.append(True)
-
-        prepared_ = self.supervisor.prepare(self.read(*sections, front=front))
-        prepared_.addCallback(prepared).addErrback(lambda failure: outcome.append(failure.value))
+        done = self.supervisor.prepare(self.read(*sections, front=front))
+        done.addCallback(self.supervisor.commit).addCallback(lambda _: outcome.append(True))
+        done.addErrback(lambda failure: outcome.append(failure.value))
         self.turn()
         return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,38 @@ def test_one_that_does_not_answer_in_time_says_no(theatre: Theatre) -> None:
     second.prepared(2)
     theatre.turn()
     assert second.told[-1] == "abandon 2"
+
+
+def test_a_reload_is_done_when_everybody_serves_by_it(theatre: Theatre) -> None:
+    first, second = theatre.open(OLD)
+    theatre.commit_by_themselves = False
+    done = theatre.reload(NEW)
+    assert first.told[-1] == second.told[-1] == "commit 2"
+    first.committed(2)
+    theatre.turn()
+    assert done == []
+    second.committed(2)
+    theatre.turn()
+    assert done == [True]
+
+
+def test_who_dies_when_it_is_told_to_commit_is_not_waited_for(theatre: Theatre) -> None:
+    first, second = theatre.open(OLD)
+    theatre.commit_by_themselves = False
+    done = theatre.reload(NEW)
+    first.committed(2)
+    second.end(signal.SIGKILL)
+    theatre.turn()
+    assert done == [True]
+
+
+def test_who_hangs_when_it_is_told_to_commit_is_not_waited_for_for_ever(theatre: Theatre) -> None:
+    first, _ = theatre.open(OLD)
+    theatre.commit_by_themselves = False
+    done = theatre.reload(NEW)
+    first.committed(2)
+    theatre.advance(ANSWER_WITHIN + 1)
+    assert done == [True]
 
 
 def test_one_that_drains_by_then_is_not_told_to_serve(theatre: Theatre) -> None:

@@ -1,9 +1,10 @@
 """What each worker is given to serve: one configuration at a time, and how the targets of it stand.
 
 A worker prepares, says whether it can, and is told to commit or to abandon; only then it is given the next
-configuration.  So what it has prepared is always made for what it serves.  One that is started, or that was
-being briefed while a reload took effect, is given whatever is in use by then.  This module does not know what
-has to be done to have a configuration, nor how workers come and go.
+configuration.  So what it has prepared is always made for what it serves.  It says when it has committed, and
+a reload is done when everybody has.  One that is started, or that was being briefed while a reload took
+effect, is given whatever is in use by then.  This module does not know what has to be done to have a
+configuration, nor how workers come and go.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from twistedgate.config.model import Configuration
@@ -25,7 +26,7 @@ from twistedgate.workers.nudges import Row, standing_of
 from twistedgate.workers.places import Places
 
 ANSWER_WITHIN = 10.0
-"""Seconds that a worker which serves may take to prepare; one that starts has the roster's patience."""
+"""Seconds that a worker which serves may take for an answer; one that starts has the roster's patience."""
 
 _log = Logger()
 
@@ -97,6 +98,10 @@ class Briefings:
             listeners=list(sockets),
             **self._places.told(member.row),
         )
+        return self._bound(answer, member, prepared)
+
+    def _bound(self, answer: Deferred[list[str]], member: Member, prepared: Prepared) -> Deferred[list[str]]:
+        """Wait for the answer of one that serves no longer than it may take."""
         if member.is_ready and not answer.called:
             late = f"worker {member.number} did not answer within {ANSWER_WITHIN:g} s"
             timer = self._reactor.callLater(ANSWER_WITHIN, member.give_up_waiting, prepared.revision, late)
@@ -108,29 +113,35 @@ class Briefings:
         for member in prepared.asked:
             member.tell("abandon", revision=prepared.revision)
 
-    def commit(self, prepared: Prepared, members: Iterable[Member]) -> None:
-        """Have everybody serve what was prepared; who has not prepared it yet, as soon as that is done."""
+    def commit(self, prepared: Prepared, members: Iterable[Member]) -> Deferred[None]:
+        """Have everybody serve what was prepared; who has not prepared it yet, as soon as that is done.
+
+        Fires when those who have prepared it serve by it, or are gone, or have hung for too long.
+        """
         self.current = prepared
+        answers = []
         for member in members:
             if member in prepared.asked:
-                self._let_serve(member, prepared)
+                answers.append(self._let_serve(member, prepared))
             elif member not in self._briefed and _may_serve(member):
                 self._brief(member, prepared)
+        return DeferredList(answers).addCallback(lambda _: None)
 
-    def _let_serve(self, member: Member, prepared: Prepared) -> None:
+    def _let_serve(self, member: Member, prepared: Prepared) -> Deferred[list[str]]:
         if not _may_serve(member):
             member.tell("abandon", revision=prepared.revision)
-            return
+            return succeed([])
         standings = self._court.standings_for(member.row)
         for upstream, rows in standings.items():
             self._places.find_targets(upstream, _targets(rows))
-        member.tell(
+        answer = member.ask(
             "commit",
-            revision=prepared.revision,
+            prepared.revision,
             standings=standings,
             accepting=self.is_accepting,
             **self._places.told(member.row),
         )
+        return self._bound(answer, member, prepared)
 
     # those who come
 

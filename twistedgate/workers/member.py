@@ -118,9 +118,9 @@ class Member:
         self.channel.send(kind, blob, descriptors, **fields)
 
     def ask(
-        self, kind: str, revision: int, blob: bytes, descriptors: tuple[int, ...], **fields: Any
+        self, kind: str, revision: int, blob: bytes = b"", descriptors: tuple[int, ...] = (), **fields: Any
     ) -> Deferred[list[str]]:
-        """Ask it to prepare; the Deferred fires with what is wrong, empty for yes, also if it goes first."""
+        """Have it prepare or commit; fires with what is wrong, empty for done, also if it goes first."""
         answer: Deferred[list[str]] = Deferred()
         self._answers[revision] = answer
         if not self.channel.send(kind, blob, descriptors, revision=revision, **fields):
@@ -149,8 +149,8 @@ class Member:
     # what it says, and how it ends
 
     def _received(self, message: Message) -> None:
-        if message.kind == "prepared":
-            self._answer(message.fields["revision"], message.fields["errors"])
+        if message.kind in {"prepared", "committed"}:
+            self._answer(message.fields["revision"], message.fields.get("errors", []))
         else:
             self._minder.heard(self, message)
 

@@ -118,16 +118,17 @@ class Supervisor:
         if self._latest is not None:
             self.places.commit(self._latest.configuration)
 
-    def commit(self, prepared: Prepared) -> None:
-        """Have everybody serve what was prepared."""
+    def commit(self, prepared: Prepared) -> Deferred[None]:
+        """Have everybody serve what was prepared; fires when all do."""
         self._tls = prepared.tls
         self.sockets.commit(prepared.addresses)
         self.court.commit(prepared.judgings)
         self.places.commit(prepared.configuration)
-        self._briefings.commit(prepared, self.crew.present)
+        in_use = self._briefings.commit(prepared, self.crew.present)
         if self._sweeping is not None:
             # what could not live by the configuration before may by this one
             self._try_again()
+        return in_use
 
     def _try_again(self) -> None:
         """Have workers where they were given up, and ours where those of an earlier program serve on."""

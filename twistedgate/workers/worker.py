@@ -157,6 +157,7 @@ class Worker:
         """Serve what was prepared, unless this process accepts nobody any more."""
         if self._is_draining:
             self._abandon(message)
+            self._say("committed", revision=message.fields["revision"])
             return
         assert self._server is not None
         self._server.commit(self._prepared.pop(message.fields["revision"]))
@@ -164,6 +165,7 @@ class Worker:
             self._take_standings(upstream, rows)
         if message.fields["accepting"]:
             self._accept(message)
+        self._say("committed", revision=message.fields["revision"])
         if not self._is_ready:
             self._is_ready = True
             self._say("ready")
