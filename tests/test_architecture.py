@@ -35,6 +35,8 @@ FLOORS = {
     "runtime": 3,
     "units": 3,
     "problem": 3,
+    "first_present": 3,
+    "job_answers": 3,
     "published": 5,
     "policies": 4,
     "actions": 4,

@@ -53,7 +53,7 @@ def explained(configuration: Configuration, method: str, url: str, *headers: str
 
 
 def test_the_table_is_in_the_order_that_routes_are_asked(configuration: Configuration) -> None:
-    lines = table(configuration).splitlines()
+    lines = table(configuration, Units()).splitlines()
     assert lines[0].split() == [
         "PRIORITY",
         "HOST",
@@ -157,3 +157,68 @@ def test_an_asterisk_is_answered_by_the_gateway(configuration: Configuration) ->
 def test_what_is_no_request_is_refused(configuration: Configuration, url: str, header: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         explained(configuration, "GET", url, header)
+
+
+JOBS = """
+[gateway]
+jobs_path = /tasks
+[listener:a]
+endpoint = tcp:0
+[upstream:u]
+targets = http://10.0.0.1:8080
+[key-auth:k]
+[route:asked]
+path = /asked
+upstream = u
+policies = key-auth:k
+async = optional
+[route:every]
+path = /every
+respond = 200
+async = always
+priority = 9
+"""
+
+
+class Running(Units):
+    """Units of those who run jobs."""
+
+    runs_jobs = True
+
+
+@pytest.fixture
+def with_jobs(tmp_path: Path) -> Configuration:
+    (tmp_path / "j.ini").write_text(JOBS)
+    return Running().load(str(tmp_path / "j.ini"), {})
+
+
+def test_the_table_begins_with_jobs_and_says_what_becomes_one(with_jobs: Configuration) -> None:
+    lines = table(with_jobs, Units()).splitlines()
+    assert [line.split()[5] for line in lines[1:]] == ["_jobs", "every", "asked"]
+    assert lines[1].split()[:3] == ["first", "any", "/tasks/*"]
+    assert lines[1].endswith("key-auth:k")
+    assert "  job: respond 200  " in lines[2]
+    assert "  job, if asked: upstream u  " in lines[3]
+
+
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/", "/tasks/x/result", "/x/../tasks//x"])
+def test_jobs_are_asked_for_before_all_routes(with_jobs: Configuration, path: str) -> None:
+    found = explained(with_jobs, "GET", path)
+    assert found.route == "_jobs"
+    assert "before all routes" in found.text
+    assert found.text.endswith("policy key-auth:k, if it is the first with credentials")
+
+
+@pytest.mark.parametrize("path", ["/tasksy", "/task"])
+def test_what_only_looks_like_jobs_is_a_routes(with_jobs: Configuration, path: str) -> None:
+    assert explained(with_jobs, "GET", path).route == ""
+
+
+def test_nobody_asks_for_jobs_where_there_are_none(configuration: Configuration) -> None:
+    assert explained(configuration, "GET", "/_jobs/x").route == "all"
+
+
+def test_says_which_calls_become_jobs(with_jobs: Configuration) -> None:
+    asked, every = (explained(with_jobs, "POST", path).text for path in ("/asked", "/every"))
+    assert "  becomes a job if it asks so by Prefer: respond-async, asked for at /tasks" in asked
+    assert "  becomes a job, asked for at /tasks" in every

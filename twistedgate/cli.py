@@ -127,7 +127,7 @@ def summary(path: str, configuration: Configuration) -> str:
     }
     lines.append(f"  {', '.join(_counted(len(named), what) for what, named in counts.items())}")
     used = {policy for route in configuration.routes.values() for policy in route.policies}
-    used |= set(configuration.gateway.policies)
+    used |= {*configuration.gateway.policies, *configuration.gateway.jobs_policies}
     used |= {f"upstream:{route.upstream}" for route in configuration.routes.values()}
     named = [*(f"upstream:{name}" for name in configuration.upstreams), *configuration.policies]
     lines += [f"  remark: no route uses [{title}]" for title in named if title not in used]
@@ -139,7 +139,8 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _routes(chosen: argparse.Namespace) -> int:
-    print(table(all_units().load(chosen.config or default_path())))
+    units = all_units()
+    print(table(units.load(chosen.config or default_path()), units))
     return 0
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Final
 from urllib.parse import urlsplit
 
 from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.errors import BadMessage
 from twistedgate.http.headers import Headers
 from twistedgate.http.target import RequestTarget, parse_target
-from twistedgate.routing.routes import rule_of, table_of, upstream_path
+from twistedgate.routing.routes import JOBS, is_of_jobs, jobs_rule, rule_of, table_of, upstream_path
 from twistedgate.units import Units
 from twistedgate.wire.framing import judge_request_line
 
@@ -27,7 +28,10 @@ class Explanation:
     route: str
 
 
-def table(configuration: Configuration) -> str:
+_JOB: Final = {"off": "", "optional": "job, if asked: ", "always": "job: "}
+
+
+def table(configuration: Configuration, units: Units) -> str:
     """Return the routes, one line for each host of each, in the order that they are asked."""
     rows = []
     for order, route in enumerate(configuration.routes.values()):
@@ -45,6 +49,11 @@ def table(configuration: Configuration) -> str:
                 " ".join((*configuration.gateway.policies, *route.policies)) or "-",
             )
             rows.append((rule.precedence(host), order, cells))
+    if configuration.has_jobs:
+        rule = jobs_rule(configuration.gateway.jobs_path)
+        policies = " ".join(units.identifying(configuration)) or "-"
+        cells = ("first", "any", rule.path, "any", "-", JOBS, "answers about jobs", policies)
+        rows.append((rule.precedence(""), -1, cells))
     titles = ("PRIORITY", "HOST", "PATH", "METHODS", "HEADERS", "ROUTE", "ACTION", "POLICIES")
     return _columns([titles, *(cells for _, _, cells in sorted(rows))])
 
@@ -57,6 +66,10 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def _action(route: RouteConfig) -> str:
+    return f"{_JOB[route.async_]}{_plain_action(route)}"
+
+
+def _plain_action(route: RouteConfig) -> str:
     if route.respond is not None:
         return f"respond {route.respond.status}"
     if route.redirect is not None:
@@ -82,6 +95,13 @@ def explain(
     text = [f"{method} {target.path}{target.query} of the host {target.host or '(none)'}"]
     if target.path == "*":
         return Explanation("\n".join([*text, "answered by the gateway itself: 204 with Allow"]), "")
+    if is_of_jobs(configuration, target.path):
+        text.append("answered by the gateway itself, before all routes: it asks about jobs")
+        text += [
+            f"  policy {title}, if it is the first with credentials"
+            for title in units.identifying(configuration)
+        ]
+        return Explanation("\n".join(text), JOBS)
     considered = table_of(configuration).explain(method, target.host, target.path, headers)
     answer = next((one.answer for one in considered if not one.passed_over), None)
     passed = takewhile(lambda one: one.passed_over, considered)
@@ -124,6 +144,9 @@ def _what_happens(
         return
     for policy, stage in _in_order((*configuration.gateway.policies, *route.policies), units):
         yield f"policy {policy} ({stage})"
+    if route.has_jobs:
+        asks = "" if route.async_ == "always" else " if it asks so by Prefer: respond-async"
+        yield f"becomes a job{asks}, asked for at {configuration.gateway.jobs_path}; then or at once:"
     if route.respond is not None:
         yield f"the gateway responds {route.respond.status}"
     elif route.redirect is not None:

@@ -8,7 +8,8 @@ from twistedgate.config import fields, notation
 from twistedgate.config.model import Configuration, Respond, RouteConfig
 from twistedgate.config.values import Surroundings
 from twistedgate.http.headers import Headers
-from twistedgate.routing.routes import rule_of, table_of, unreachable, upstream_path
+from twistedgate.routing.routes import is_of_jobs, jobs_rule, rule_of, table_of, unreachable, upstream_path
+from twistedgate.routing.table import RouteTable
 
 ANSWER = Respond(200, "")
 
@@ -88,3 +89,15 @@ def test_prefixes_are_taken_off_in_whole_segments_and_put_on(
     strip: str, add: str, path: str, sent: str
 ) -> None:
     assert upstream_path(RouteConfig("r", path="*", strip_prefix=strip, add_prefix=add), path) == sent
+
+
+@pytest.mark.parametrize(
+    ("path", "is_under"),
+    [("/_jobs", True), ("/_jobs/", True), ("/_jobs/a/b", True), ("/_jobsite", False), ("/", False)],
+)
+def test_requests_for_jobs_go_before_the_highest_priority(path: str, is_under: bool) -> None:
+    route = RouteConfig("r", path="*", priority=10**15 - 1, async_="always")
+    table = RouteTable([(rule_of(route), "route"), (jobs_rule("/_jobs"), "jobs")])
+    assert (table.match("GET", "a", path, Headers()) == "jobs") is is_under
+    assert is_of_jobs(Configuration(routes={"r": route}), path) is is_under
+    assert not is_of_jobs(Configuration(), path)

@@ -1,0 +1,94 @@
+"""What actions may ask of those who keep and run jobs: all of it but the running.
+
+Whoever runs jobs gives ``run``.  This module knows neither configurations nor routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from twisted.internet.interfaces import IReactorTime
+
+from twistedgate.background.intake import Intake
+from twistedgate.background.pulled import PulledBody
+from twistedgate.background.waiting import Watch
+from twistedgate.http.message import RequestBody
+from twistedgate.jobs.job import INLINE, Claim
+from twistedgate.jobs.store import REQUEST, JobStore, StoreAway
+from twistedgate.net.task import Signal, Task
+
+T = TypeVar("T")
+
+
+class Jobs:
+    """Keeps jobs in a store: a ``JobsPort`` of the runtime."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        run: Callable[[Claim], None],
+        wall: Callable[[], float],
+        clock: IReactorTime,
+    ) -> None:
+        """``wall`` gives seconds since 1970; ``run`` begins to run a job, and returns."""
+        self.store = store
+        self.run = run
+        self.wall = wall
+        self._clock = clock
+
+    def apart(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Begin ``work`` now; it goes on whatever becomes of who waits for it."""
+        done: Signal[T] = Signal()
+        Task(_carry_out(work, done), lambda: None).step()
+        return done
+
+    async def keep(
+        self, job: str, body: bytes | RequestBody, seen: Callable[[bytes], object]
+    ) -> tuple[bytes | None, int]:
+        """Read a request's body whole; see ``JobsPort``."""
+        if isinstance(body, bytes):
+            seen(body)
+            if len(body) <= INLINE:
+                return body, len(body)
+            await self._keep_pieces(job, body)
+            return None, len(body)
+        intake = Intake(self.store, job, body, seen)
+        try:
+            return await intake.take(), intake.length
+        except BaseException:
+            if intake.has_pieces:
+                self.apart(self._drop(job))
+            raise
+
+    async def _keep_pieces(self, job: str, body: bytes) -> None:
+        try:
+            for number, start in enumerate(range(0, len(body), INLINE)):
+                await self.store.put_piece(job, REQUEST, number, body[start : start + INLINE])
+        except BaseException:
+            self.apart(self._drop(job))
+            raise
+
+    async def _drop(self, job: str) -> None:
+        try:
+            await self.store.drop_pieces(job, REQUEST)
+        except StoreAway:
+            # what is of no job goes after an hour
+            return
+
+    def body(self, pieces: AsyncGenerator[bytes, None]) -> PulledBody:
+        """Return the body that is made of ``pieces``."""
+        return PulledBody(pieces)
+
+    def watch(self, job: str) -> Watch:
+        """Begin to watch a job."""
+        return Watch(self.store, job, self._clock)
+
+
+async def _carry_out(work: Coroutine[Any, Any, T], done: Signal[T]) -> None:
+    try:
+        result = await work
+    except Exception as error:  # noqa: BLE001 -- it is raised in who waits
+        done.fail(error)
+    else:
+        done.set(result)
