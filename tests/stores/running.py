@@ -203,6 +203,13 @@ class RunningAgain:
         assert again.fence > claim.fence
         assert await keeping.claim() == []
 
+    async def test_a_job_that_was_due_long_ago_waits_from_now_on(self, keeping: Keeping) -> None:
+        claim = await keeping.begin()
+        await keeping.world.advance(1000)
+        await keeping.store.put_back(claim, 0.0, keeping.world.now)
+        await keeping.pass_time(QUEUE_TIMEOUT - 10)
+        assert ids(await keeping.claim()) == [claim.job.id]
+
     async def test_a_job_that_is_put_back_keeps_its_age(self, keeping: Keeping) -> None:
         first = await keeping.begin()
         await keeping.world.advance(1)

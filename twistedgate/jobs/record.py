@@ -143,6 +143,12 @@ class Record:
         self.call = self.call.without_secrets()
         self.version += 1
 
+    def forget(self) -> None:
+        """Throw away what its owner does not want any more."""
+        self.is_forgotten = True
+        self.head = self.result = self.body = None
+        self.version += 1
+
     def empty(self) -> None:
         """Leave only its name."""
         self.is_emptied = True
