@@ -8,10 +8,14 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import greenlet  # type: ignore[import-untyped]
 import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from tests.stores.ending import Cancelling, Dying, Forgetting, Listing, Sweeping
 from tests.stores.machine import StoreMachine
@@ -59,7 +63,25 @@ class StoreSuite(
         """A store that is at work in it."""
         return Keeping(world, world.run(world.open()))
 
-    def test_whatever_happens_no_job_is_lost_and_no_result_doubled(self, tmp_path: Path) -> None:
+    def test_whatever_happens_no_job_is_lost_and_no_result_doubled(self, tmp_path: Path) -> Deferred[None]:
+        """Run it in a greenlet of its own: a test's is the reactor's, in which nobody may wait."""
+        from twisted.internet import reactor
+
+        done: Deferred[None] = Deferred()
+
+        def run() -> None:
+            outcome: Any = None
+            try:
+                self._run_machine(tmp_path)
+            except BaseException:  # noqa: BLE001 -- a greenlet's failures are its test's
+                outcome = Failure()
+            # not from here: who waits for it goes on in the greenlet that calls
+            reactor.callLater(0, done.callback, outcome)
+
+        greenlet.greenlet(run).switch()
+        return done
+
+    def _run_machine(self, tmp_path: Path) -> None:
         lives = 0
 
         def make_world() -> World:

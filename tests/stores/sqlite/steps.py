@@ -1,0 +1,46 @@
+"""Steps as most tests take them: a job that is handed in, run, ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tests.stores.world import DONE, MANY, QUEUES, new_job, room
+from twistedgate.jobs.job import Claim, End, NewJob
+from twistedgate.stores.sqlite.ledger import Ledger
+from twistedgate.stores.sqlite.rows import write_call
+from twistedgate.stores.sqlite.running import claim, finish
+from twistedgate.stores.sqlite.submitting import submit
+
+NOW = 1_800_000_000.0
+
+
+def queue(ledger: Ledger, now: float = NOW, **named: Any) -> str:
+    """Hand in a job that nobody runs, and return its id."""
+    new = new_job(**named)
+    assert submit(ledger, new, write_call(new.call), QUEUES, now).job is not None
+    return new.id
+
+
+def begin(ledger: Ledger, now: float = NOW, **named: Any) -> Claim:
+    """Hand in a job that is run at once."""
+    new: NewJob = new_job(**named)
+    claimed = submit(ledger, new, write_call(new.call), MANY, now).claim
+    assert claimed is not None
+    return claimed
+
+
+def end(ledger: Ledger, claimed: Claim, how: End = DONE, now: float = NOW) -> None:
+    """End a run."""
+    assert finish(ledger, claimed, how, now)
+
+
+def take(ledger: Ledger, now: float = NOW, **named: Any) -> list[Claim]:
+    """Claim what there is."""
+    return claim(ledger, [replace(room(), **named)], now)
+
+
+def plan(ledger: Ledger, statement: str, values: int) -> str:
+    """Return how SQLite would go about a statement that takes so many values."""
+    rows = ledger.all(f"EXPLAIN QUERY PLAN {statement}", (None,) * values)
+    return "\n".join(row[-1] for row in rows)

@@ -1,0 +1,43 @@
+"""Claims find their jobs without a search; what a run leaves is in the suite of all stores."""
+
+from __future__ import annotations
+
+from tests.stores.sqlite.steps import NOW, begin, end, plan, queue, take
+from tests.stores.world import LOST
+from twistedgate.stores.sqlite import running
+from twistedgate.stores.sqlite.ledger import Ledger
+from twistedgate.stores.sqlite.running import put_back
+
+
+def test_a_claim_finds_its_jobs_by_the_index_of_the_queue_alone(ledger: Ledger) -> None:
+    steps = plan(ledger, running._CLAIM, 6)
+    assert "COVERING INDEX queue" in steps
+    assert "TEMP B-TREE" not in steps
+
+
+def test_ends_find_their_job_at_once(ledger: Ledger) -> None:
+    assert "SCAN" not in plan(ledger, running._FINISH, 7)
+    assert "SCAN" not in plan(ledger, running._PUT_BACK, 4)
+
+
+def test_a_claim_is_noted_for_those_who_watch(ledger: Ledger) -> None:
+    job = queue(ledger)
+    (claimed,) = take(ledger)
+    assert ledger.changed == [job]
+    assert claimed.job.runner == "me"
+
+
+def test_work_is_noted_when_a_slot_gets_free(ledger: Ledger) -> None:
+    first, second = begin(ledger), begin(ledger)
+    queue(ledger)
+    ledger.working.clear()
+    end(ledger, first, LOST)
+    assert ledger.working == ["reports"]
+    ledger.working.clear()
+    assert put_back(ledger, second, NOW + 60, NOW)
+    assert ledger.working == ["reports"]
+
+
+def test_no_work_is_noted_where_nobody_waits(ledger: Ledger) -> None:
+    end(ledger, begin(ledger))
+    assert ledger.working == []

@@ -1,0 +1,40 @@
+"""One transaction, as those see it who change jobs in it.
+
+What was changed is noted beside the change, and told to others only once it is kept.  A step that is given a
+ledger changes nothing else: whatever goes wrong, the transaction is rolled back and the step runs again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Any
+
+
+class Ledger:
+    """A transaction under way, for one runner."""
+
+    __slots__ = ("changed", "execute", "runner", "working")
+
+    def __init__(self, connection: sqlite3.Connection, runner: str) -> None:
+        self.execute = connection.execute
+        self.runner = runner
+        self.changed: list[str] = []
+        """The ids of the jobs that somebody may watch."""
+        self.working: list[str] = []
+        """Routes of which there may be something to claim."""
+
+    def one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
+        """Return the first row, ``None`` if there is none."""
+        rows = self.execute(statement, values).fetchall()
+        return rows[0] if rows else None
+
+    def all(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        """Return all rows."""
+        return self.execute(statement, values).fetchall()
+
+    def free_slots(self, routes: Iterable[str]) -> None:
+        """Note that runs of these routes have ended: others may begin, where some wait."""
+        for route in routes:
+            if self.one("SELECT 1 FROM loads WHERE route = ? AND queued > 0", (route,)) is not None:
+                self.working.append(route)

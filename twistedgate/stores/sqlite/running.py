@@ -1,0 +1,103 @@
+"""Runs: who may begin one, and how it ends.
+
+A claim is good for as long as its job runs and no later run of it began: the number of the run is its fence.
+Steps of a transaction; see ``ledger``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from twistedgate.jobs.job import Claim, End, Room, State
+from twistedgate.jobs.store import RESULT
+from twistedgate.stores.sqlite.bodies import drop_pieces, drop_request, erase_secrets
+from twistedgate.stores.sqlite.ledger import Ledger
+from twistedgate.stores.sqlite.rows import JOB, NUMBERS, WIDTH, read_job, write_head
+
+_CLAIM: Final = f"""
+    UPDATE jobs SET state = 1, started = ?, attempts = attempts + 1, runner = ?, deadline = NULL,
+        version = version + 1
+    WHERE seq IN (
+        SELECT seq FROM jobs WHERE state = 0 AND route = ? AND due <= ? AND deadline > ?
+        ORDER BY priority DESC, seq LIMIT ?
+    )
+    RETURNING {JOB}, seq, is_inline, (SELECT body FROM requests WHERE requests.seq = jobs.seq)
+"""  # noqa: S608 -- our own words
+_FINISH: Final = """
+    UPDATE jobs SET state = ?, finished = ?, status = ?, reason = ?, runner = '', deadline = ? + ttl,
+        version = version + 1
+    WHERE id = ? AND state = 1 AND attempts = ?
+    RETURNING seq, has_secrets, is_inline
+"""
+_PUT_BACK: Final = """
+    UPDATE jobs SET state = 0, due = ?, runner = '', deadline = max(submitted, ?) + queue_timeout,
+        version = version + 1
+    WHERE id = ? AND state = 1 AND attempts = ?
+    RETURNING seq
+"""
+
+
+def claim(ledger: Ledger, rooms: Sequence[Room], now: float) -> list[Claim]:
+    """Take what is due, for each room."""
+    return [taken for room in rooms for taken in _claim_of(ledger, room, now)]
+
+
+def _claim_of(ledger: Ledger, room: Room, now: float) -> list[Claim]:
+    queued, running = ledger.one("SELECT queued, running FROM loads WHERE route = ?", (room.route,)) or (0, 0)
+    wanted = min(room.wanted, room.concurrency - running, queued)
+    if wanted <= 0:
+        return []
+    rows = ledger.all(_CLAIM, (now, ledger.runner, room.route, now, now, wanted))
+    claims = [(row[WIDTH], _claim(row, now)) for row in rows]
+    # the order in which rows are returned is SQLite's own affair
+    claims.sort(key=lambda one: (-one[1].job.terms.priority, one[0]))
+    ledger.changed += (taken.job.id for _, taken in claims)
+    return [taken for _, taken in claims]
+
+
+def _claim(row: tuple[Any, ...], now: float) -> Claim:
+    job = read_job(row[:WIDTH], now)
+    _, is_inline, body = row[WIDTH:]
+    return Claim(job, (body or b"") if is_inline else None, fence=job.attempts)
+
+
+def finish(ledger: Ledger, ended: Claim, end: End, now: float) -> bool:
+    """Keep how a run ended."""
+    job = ended.job
+    head = end.head if end.state is State.SUCCEEDED else None
+    status = None if head is None else head.status
+    values = (NUMBERS[end.state], now, status, end.reason, now, job.id, ended.fence)
+    row = ledger.one(_FINISH, values)
+    if row is None:
+        return False
+    seq, has_secrets, is_inline = row
+    if has_secrets:
+        # before the row is written for another reason, which would leave a copy of them behind
+        erase_secrets(ledger, seq)
+    if end.state is State.SUCCEEDED:
+        if job.call.length:
+            drop_request(ledger, seq, job.id, is_inline)
+    else:
+        drop_pieces(ledger, job.id, RESULT)
+    if head is not None:
+        ledger.execute("INSERT INTO results VALUES (?, ?, ?)", (seq, write_head(head), end.body or None))
+    _left(ledger, ended)
+    return True
+
+
+def put_back(ledger: Ledger, ended: Claim, due: float, now: float) -> bool:
+    """Queue a job again, for a time that is not before ``now``."""
+    due = max(due, now)
+    if ledger.one(_PUT_BACK, (due, due, ended.job.id, ended.fence)) is None:
+        return False
+    drop_pieces(ledger, ended.job.id, RESULT)
+    _left(ledger, ended)
+    if due <= now:
+        ledger.working.append(ended.job.route)
+    return True
+
+
+def _left(ledger: Ledger, ended: Claim) -> None:
+    ledger.changed.append(ended.job.id)
+    ledger.free_slots((ended.job.route,))
