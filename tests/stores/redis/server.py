@@ -18,8 +18,19 @@ WAIT = 20.0
 """Seconds that a server may take to start, and a command to be answered."""
 
 
+def free_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        port: int = opened.getsockname()[1]
+        return port
+
+
 class RedisServer:
     """A redis-server that listens in ``folder``; further arguments are those of its command line."""
+
+    is_ready = "ready to accept connections"
+    """What it says when it is."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.path = str(folder / "redis.sock")
@@ -41,7 +52,7 @@ class RedisServer:
         def read() -> None:
             with output:
                 for line in output:
-                    if "ready to accept connections" in line.lower():
+                    if self.is_ready in line.lower():
                         ready.set()
 
         threading.Thread(target=read, daemon=True).start()
@@ -87,3 +98,24 @@ def _ask(connection: socket.socket, *command: str | int | bytes) -> Any:
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+class Sentinel(RedisServer):
+    """A Sentinel on ``port`` that knows the master ``name`` on another port."""
+
+    is_ready = "+monitor master"
+
+    def __init__(self, folder: Path, port: int, name: str, master: int) -> None:
+        settings = folder / f"sentinel-{port}.conf"
+        settings.write_text(f"sentinel monitor {name} 127.0.0.1 {master} 1\n")
+        self._command = [
+            "redis-server",
+            str(settings),
+            "--sentinel",
+            "--port",
+            str(port),
+            "--dir",
+            str(folder),
+        ]
+        self._process = None
+        self.start()

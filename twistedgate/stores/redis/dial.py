@@ -45,7 +45,7 @@ class Dial:
         try:
             await self._introduce(line)
         except BaseException:
-            line.abort()
+            await line.close()
             raise
         return line
 
@@ -102,4 +102,4 @@ class Dial:
                 answer = await line.ask(*question)
             return answer
         finally:
-            line.abort()
+            await line.close()

@@ -104,6 +104,11 @@ class Line(txredisapi.RedisProtocol):  # type: ignore[misc]
         if self.connected:
             self.transport.abortConnection()
 
+    async def close(self) -> None:
+        """Give the connection up, and wait until it is gone."""
+        self.abort()
+        await self.lost()
+
     def tryConvertData(self, data: Any) -> Any:
         """Take bytes as they are."""
         return data

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -41,6 +41,7 @@ class Link:
         self._purpose = purpose
         self._heard = heard
         self._line: Line | None = None
+        self._is_kept = False
         self._keeping: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
         self._is_known_away = False
@@ -52,20 +53,20 @@ class Link:
 
     def start(self) -> None:
         """Begin to keep a connection."""
+        self._is_kept = True
         self._keeping = Deferred.fromCoroutine(self._keep())
         self._keeping.addErrback(self._ended)
 
     async def stop(self) -> None:
         """Close it; who waits for it is told."""
-        line = self._line
+        self._is_kept = False
         keeping, self._keeping = self._keeping, None
-        if keeping is not None:
-            keeping.cancel()
         waiting, self._waiting = self._waiting, []
         for waits in waiting:
             waits.errback(StoreAway("the store is closed"))
-        if line is not None:
-            await line.lost()
+        if keeping is not None:
+            keeping.cancel()
+            await keeping
 
     def ask(self, *command: bytes | str | int) -> Deferred[Any]:
         """Send a command at once, or fail at once."""
@@ -78,7 +79,7 @@ class Link:
 
     async def chance(self) -> None:
         """Wait until trying again may help; raises ``StoreAway`` when it never will."""
-        if self._keeping is None:
+        if not self._is_kept:
             raise StoreAway("the store is closed")
         if self.is_up:
             await deferLater(self._dial.clock, PATIENCE)
@@ -89,7 +90,7 @@ class Link:
 
     async def _keep(self) -> None:
         failed = 0
-        while True:
+        while self._is_kept:
             line: Line | None = None
             try:
                 line = await self._dial(self._heard)
@@ -103,7 +104,7 @@ class Link:
             finally:
                 self._line = None
                 if line is not None:
-                    line.abort()
+                    await line.close()
             pause = min(FIRST_PAUSE * 2**failed, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
             failed = min(failed + 1, 10)
             await deferLater(self._dial.clock, pause)
@@ -133,5 +134,6 @@ class Link:
         self._is_known_away = True
 
     def _ended(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
+        # what an attempt fails with that is given up half-way is of no interest
+        if self._is_kept:
             _log.failure("the connection to Redis is not kept any more", failure)
