@@ -51,7 +51,7 @@ def test_a_directory_must_exist(path: Path) -> None:
 
 def test_a_directory_is_no_file(path: Path) -> None:
     path.mkdir()
-    assert "Is a directory" in refusal(path)
+    assert "unable to open" in refusal(path)
 
 
 def test_what_is_no_database_is_left_alone(path: Path) -> None:

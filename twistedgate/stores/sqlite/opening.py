@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     try:
         # before the first table, and in no transaction: later it would take a VACUUM
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL").fetchall()
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        mode = _keep_log(connection)
         for setting in SETTINGS:
             connection.execute(setting).fetchall()
         prepare(connection)
@@ -76,6 +77,23 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
         raise _unusable(path, f"the file is damaged ({damage})", _DAMAGED)
 
 
+def _keep_log(connection: sqlite3.Connection) -> str:
+    """Turn the write-ahead log on, and return what the file has; waits while another process does the same.
+
+    SQLite does not wait by itself here: two that both hold a lock and want more would wait for ever.
+    """
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return str(mode)
+
+
 def _find_damage(connection: sqlite3.Connection, path: Path) -> str:
     if path.stat().st_size > CHECKED:
         return ""
@@ -84,8 +102,14 @@ def _find_damage(connection: sqlite3.Connection, path: Path) -> str:
 
 
 def _make(path: Path) -> None:
-    """Make the file with the permissions it is to have: SQLite gives its log and its index the same ones."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    """Make the file with the permissions it is to have: SQLite gives its log and its index the same ones.
+
+    One that is there is not opened: closing it would take the locks of this process' other connections along.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
     directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         # a file is as durable as its name
