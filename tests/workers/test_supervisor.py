@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.logger import LogLevel, capturedLogs
 
 from tests.running import WORD, orders
 from tests.workers.pretending import GATEWAY, Actor, Theatre, a_theatre, descriptors, rows_in_use
@@ -267,9 +268,11 @@ def test_workers_that_start_are_not_waited_for(theatre: Theatre) -> None:
     theatre.are_willing = False
     theatre.open(OLD)
     over: list[None] = []
-    theatre.supervisor.drain(5.0).addCallback(over.append)
-    theatre.turn()
+    with capturedLogs() as logged:
+        theatre.supervisor.drain(5.0).addCallback(over.append)
+        theatre.turn()
     assert over == [None]
+    assert {event["log_level"] for event in logged} == {LogLevel.info}
     theatre.advance(5)
     assert len(theatre.actors) == 2
 

@@ -199,7 +199,9 @@ class Crew:
             self._spawn(step)
         elif isinstance(step, Kill):
             member = self.members[step.row]
-            _log.error("worker {slot} is killed: {reason}", slot=member.number, reason=step.reason)
+            is_wanted = self._emptied is None or member.is_ready
+            write = _log.error if is_wanted else _log.info
+            write("worker {slot} is killed: {reason}", slot=member.number, reason=step.reason)
             member.kill()
         elif isinstance(step, Drain):
             member = self.members[step.row]

@@ -9,6 +9,7 @@ change.  With another answer an upgrade is refused, and a restart is the way.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from twistedgate.config.difference import FOR_A_START
 from twistedgate.config.errors import ConfigurationErrors
 from twistedgate.config.model import Configuration
 from twistedgate.net.opened import open_listening
+from twistedgate.net.parent import end_with_parent
 from twistedgate.observers import cells
 from twistedgate.workers import channel, handover, scoreboard
 from twistedgate.workers.addresses import place
@@ -158,4 +160,6 @@ def _unavailable(configuration: Configuration, places: Collection[str]) -> Itera
 
 
 if __name__ == "__main__":
+    # with whoever has asked: nobody waits for the answer any more
+    end_with_parent(os.getppid())
     sys.exit(main(sys.argv[1:]))
