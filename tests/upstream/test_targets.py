@@ -24,7 +24,8 @@ class Watched:
         self.world = world
         self.gone: list[str] = []
         config = upstream_config(*places, **options)
-        self.judging: Judging = Judging(config, world.watching, previous and previous.judging, self._publish)
+        before = None if previous is None else previous.judging
+        self.judging: Judging = Judging(config, world.watching, before, self._publish)
         self.targets: Targets = Targets(
             config, world.heard_by(self.judging), None if previous is None else previous.targets
         )
@@ -406,14 +407,16 @@ def test_whoever_failed_here_is_suspected_at_once_and_elsewhere_when_it_is_said(
     line = Line()
     line.stand()
     first = line.targets.by_name[FIRST]
+    suspicions: list[bool] = []
     line.targets.failed(first, "reset", line.now)
-    assert first.is_suspected
+    suspicions.append(first.is_suspected)
     line.targets.succeeded(first, line.now)
-    assert not first.is_suspected
+    suspicions.append(first.is_suspected)
     line.stand(is_suspected=True)
-    assert first.is_suspected
+    suspicions.append(first.is_suspected)
     line.stand()
-    assert not first.is_suspected
+    suspicions.append(first.is_suspected)
+    assert suspicions == [True, False, True, False]
     assert line.told == [f"{FIRST} failed: reset", f"{FIRST} succeeded"]
 
 
