@@ -17,6 +17,7 @@ from tests.end_to_end.conftest import Start, reload
 from tests.end_to_end.harness.client import Client, get, request
 from tests.end_to_end.harness.configuration import route, section
 from tests.end_to_end.harness.daemon import Daemon
+from tests.end_to_end.harness.processes import is_stopped
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import free_port
 from tests.end_to_end.harness.visit import Visit
@@ -171,12 +172,15 @@ def test_nagle_holds_no_answer_back(client: Client, recorder: Recorder) -> None:
 @contextmanager
 def stopped(daemon: Daemon) -> Iterator[None]:
     """Let the daemon do nothing for a while: what connects meanwhile waits in the queue."""
-    daemon.signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, daemon.pid, os.WSTOPPED | os.WNOWAIT)
+    everybody = daemon.everybody
+    for pid in everybody:
+        os.kill(pid, signal.SIGSTOP)
+    until(lambda: all(map(is_stopped, everybody)), "it does nothing")
     try:
         yield
     finally:
-        daemon.signal(signal.SIGCONT)
+        for pid in everybody:
+            os.kill(pid, signal.SIGCONT)
 
 
 Address = str | tuple[str, int]

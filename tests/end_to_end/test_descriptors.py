@@ -6,7 +6,7 @@ import resource
 
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness.client import Client, get
-from tests.end_to_end.harness.configuration import everything_to, listener
+from tests.end_to_end.harness.configuration import PROCESSES, everything_to, listener
 from tests.end_to_end.harness.daemon import Launch
 from tests.end_to_end.harness.process import descriptor_limits, descriptors, processor_ticks
 from tests.end_to_end.harness.recorder import Recorder
@@ -14,7 +14,8 @@ from tests.end_to_end.harness.waiting import until
 
 FEW = 256
 
-CROWD = 300
+CROWD = 300 * PROCESSES
+"""More than all who serve can have together."""
 
 
 def limited(number: int) -> Launch:
@@ -26,11 +27,12 @@ def test_the_soft_limit_is_raised_to_the_hard_one(start: Start, own_recorder: Re
     soft = Launch(prefix=("/bin/sh", "-c", 'ulimit -S -n 200; exec "$@"', "sh"))
     daemon = start(everything_to(own_recorder.port), launch=soft)
     hard = str(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    assert descriptor_limits(daemon.pid) == (hard, hard)
+    assert {descriptor_limits(pid) for pid in daemon.everybody} == {(hard, hard)}
 
 
 def test_with_descriptors_used_up_it_goes_on_and_recovers(start: Start, own_recorder: Recorder) -> None:
     daemon = start(everything_to(own_recorder.port), launch=limited(FEW))
+    servers = daemon.servers
     with daemon.connect() as first:
         assert first.get("/first").status == 200
         crowd = [Client(daemon.port) for _ in range(CROWD)]
@@ -39,11 +41,13 @@ def test_with_descriptors_used_up_it_goes_on_and_recovers(start: Start, own_reco
                 client.send(get("/crowd"))
             for _ in range(20):
                 assert first.get("/among-the-crowd").status in (200, 502, 503)
-            assert descriptors(daemon.pid) <= FEW
+            assert max(map(descriptors, servers)) <= FEW
         finally:
             for client in crowd:
                 client.close()
-        until(lambda: descriptors(daemon.pid) < FEW // 2, "the descriptors of the crowd are given back")
+        until(
+            lambda: max(map(descriptors, servers)) < FEW // 2, "the descriptors of the crowd are given back"
+        )
         with daemon.connect() as late:
             assert late.get("/late").status == 200
         assert first.get("/last").status == 200
@@ -66,12 +70,13 @@ def test_clients_that_wait_to_be_accepted_are_served_in_the_end(start: Start, ow
 def test_a_full_house_does_not_spin(start: Start, own_recorder: Recorder) -> None:
     """For the second in which nobody speaks and nobody can be let in, the processor has nothing to do."""
     daemon = start(listener(header_timeout="1s"), everything_to(own_recorder.port), launch=limited(FEW))
+    servers, everybody = daemon.servers, daemon.everybody
     crowd = [Client(daemon.port) for _ in range(CROWD)]
     try:
-        until(lambda: descriptors(daemon.pid) > FEW // 2, "the house is full")
-        before = processor_ticks(daemon.pid)
+        until(lambda: min(map(descriptors, servers)) > FEW // 2, "the house is full")
+        before = sum(map(processor_ticks, everybody))
         crowd[0].rest()
-        assert processor_ticks(daemon.pid) - before < 30
+        assert sum(map(processor_ticks, everybody)) - before < 30
     finally:
         for client in crowd:
             client.close()

@@ -16,7 +16,7 @@ from tests.certificates import Authority
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness import terminal
 from tests.end_to_end.harness.client import Client, request
-from tests.end_to_end.harness.configuration import ini, listener, route, section, upstream
+from tests.end_to_end.harness.configuration import PROCESSES, ini, listener, route, section, upstream
 from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.terminal import Output
@@ -65,14 +65,17 @@ def test_the_status_shows_processes_upstreams_and_targets(operate: Operated, own
     assert output.code == 0
     lines = [line.split() for line in output.text.splitlines()]
     assert lines[0][0] == "twistedgate"
-    assert [str(operate.daemon.pid), "serving", "1", "2", "0"] in lines
+    served = [line for line in lines if line[1:2] == ["serving"]]
+    assert sorted(line[2:4] for line in served) == [["0", "0"]] * (PROCESSES - 1) + [["1", "2"]]
+    assert (str(operate.daemon.pid) in [line[0] for line in served]) == (PROCESSES == 1)
     assert ["127.0.0.1:" + str(own_recorder.port), "up"] in [line[:2] for line in lines]
 
 
 def test_everything_is_told_as_json_too(operate: Operated, own_recorder: Recorder) -> None:
     told = operate.json("status")
     assert told["requests_per_second"] == 0
-    assert told["workers"][0]["pid"] == operate.daemon.pid
+    assert len(told["workers"]) == PROCESSES
+    assert (told["workers"][0]["pid"] == operate.daemon.pid) == (PROCESSES == 1)
     (target,) = operate.json("targets")["main"]
     assert target["name"] == f"127.0.0.1:{own_recorder.port}"
     lines = operate("top", "--count", "2", "--json").text.splitlines()
@@ -148,7 +151,8 @@ def test_a_name_that_is_not_known_names_those_that_are(operate: Operated) -> Non
     assert (output.code, "it has 127.0.0.1:" in output.text) == (1, True)
 
 
-def test_one_process_is_not_upgraded_and_says_what_to_do(operate: Operated) -> None:
+def test_one_process_is_not_upgraded_and_says_what_to_do(start: Start, tmp_path: Path) -> None:
+    operate = Operated(start(section("gateway", workers=1), admin(tmp_path), HELLO), tmp_path)
     output = operate("upgrade")
     assert (output.code, "workers = 2" in output.text) == (1, True)
 
@@ -214,7 +218,8 @@ def test_top_draws_on_a_terminal_until_q_is_typed(operate: Operated, tmp_path: P
         assert process.wait(PATIENCE) == 0
     os.close(user)
     assert seen.startswith(b"\x1b[?1049h")
-    assert str(operate.daemon.pid).encode() in seen
+    pids = [row["pid"] for row in operate.json("status")["workers"]]
+    assert all(str(pid).encode() in seen for pid in pids)
 
 
 def test_top_ends_with_ctrl_c(operate: Operated, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_upgrades_leave_no_descriptor_behind(start: Start, own_recorder: Recorde
 def test_one_process_alone_cannot_be_replaced_and_says_what_to_do(
     start: Start, own_recorder: Recorder
 ) -> None:
-    daemon = start(everything_to(own_recorder.port))
+    daemon = start(several(workers=1), everything_to(own_recorder.port))
     mark = daemon.mark()
     daemon.signal(signal.SIGUSR2)
     daemon.wait_for_log(r"upgrade.*workers = 1", mark)

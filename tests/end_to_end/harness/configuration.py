@@ -1,6 +1,19 @@
-"""Configuration files for the tests, put together from sections."""
+"""Configuration files for the tests, put together from sections.
+
+With ``TWISTEDGATE_TEST_WORKERS=2`` in the environment every gateway has two workers, unless its configuration
+says how many: what clients see must not depend on that.
+"""
 
 from __future__ import annotations
+
+import os
+import re
+
+PROCESSES = int(os.environ.get("TWISTEDGATE_TEST_WORKERS", "1"))
+"""Processes that serve clients, in each gateway whose configuration does not say how many."""
+
+_GATEWAY = re.compile(r"^\[gateway\]\n(?!(?:[^\[\n].*\n|\n)*workers *=)", re.MULTILINE)
+"""The head of a section that does not say how many workers there are."""
 
 GATEWAY = "[gateway]\naccess_log = -\ndrain_timeout = 10s\n"
 PUBLIC = "[listener:public]\nendpoint = tcp:0:interface=127.0.0.1\n"
@@ -41,7 +54,7 @@ def ini(*sections: str) -> str:
     for default in (ADMIN, PUBLIC, GATEWAY):
         if default.partition("\n")[0] not in text:
             text = f"{default}\n{text}"
-    return text
+    return text if PROCESSES == 1 else _GATEWAY.sub(f"[gateway]\nworkers = {PROCESSES}\n", text)
 
 
 def _option(name: str, value: object) -> str:

@@ -99,6 +99,16 @@ class Daemon:
         """The process."""
         return self.process.pid
 
+    @property
+    def servers(self) -> list[int]:
+        """The processes that serve clients."""
+        return [row["pid"] for row in self.status()["workers"]]
+
+    @property
+    def everybody(self) -> set[int]:
+        """All processes of the daemon."""
+        return {self.pid, *self.servers}
+
     def wait_until_ready(self) -> None:
         """Return when every listener listens."""
         self.wait_for_log(_READY.pattern)

@@ -15,6 +15,11 @@ def is_alive(pid: int) -> bool:
     return _state(pid) not in {"", "Z", "X"}
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process was told to do nothing for a while."""
+    return _state(pid) == "T"
+
+
 def children(pid: int) -> set[int]:
     """Return the processes that a process has started, and that run."""
     found = set()
