@@ -34,6 +34,7 @@ from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.facts import Serves
 from twistedgate.net.announcing import Announcing
+from twistedgate.net.descriptors import raise_descriptors
 from twistedgate.net.notify import Notifier, unnotified
 from twistedgate.net.signals import install_signals
 from twistedgate.operations import ONE_PROCESS, Operations
@@ -112,6 +113,8 @@ class GatewayService(Service):
         workers = self.configuration.gateway.workers or len(os.sched_getaffinity(0))
         if workers == 1 and self._left is None:
             return Alone(self._reactor, self.configuration, self._units, self._make_watching)
+        # channels, operators and checks of many targets want theirs, too
+        raise_descriptors()
         launch = Launch([sys.executable, "-m", WORKER], unnotified(os.environ))
         supervisor = Supervisor(self._reactor, workers, launch, self._make_watching, self._left)
         supervisor.on_deserted = self._desert
