@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from twisted.python.usage import UsageError
 from tests.running import FRONT, WORD
 from twistedgate.service import GatewayService
 from twistedgate.tap import Options, install_reactor, makeService
+from twistedgate.workers.handover import Handover, leave
+from twistedgate.workers.places import Places
+from twistedgate.workers.scoreboard import SUPERVISOR, Scoreboard
 
 GOOD = FRONT + WORD.format("here")
 BAD = GOOD + "[route:x]\npath = x\nrespond = 700 text\n"
@@ -106,6 +110,25 @@ def test_a_reload_asked_for_too_early_does_not_end_the_process(file: Path) -> No
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, previous)
+
+
+def test_a_reload_asked_for_in_an_upgrade_is_not_forgotten(file: Path) -> None:
+    board = Scoreboard.create()
+    places = Places(board, board.row(SUPERVISOR)).record()
+    leave(Handover(board.fd, 7.0, places=places), os.environ)
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        options = Options()
+        options.parseOptions(["--config", str(file)])
+        makeService(options)
+        assert signal.SIGHUP in signal.sigpending()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+        signal.signal(signal.SIGHUP, previous)
+        board.close()
 
 
 def test_a_reactor_that_is_there_stays(reactor: Any) -> None:

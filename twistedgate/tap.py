@@ -7,6 +7,7 @@ in silence.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -75,10 +76,13 @@ def makeService(options: Options) -> IService:
     from twistedgate.net.allocator import keep_memory
     from twistedgate.service import GatewayService
     from twistedgate.upgrading import Program
+    from twistedgate.workers.handover import VARIABLE
 
     keep_memory()
-    # a reload that is asked for before there is anything to reload: the default would end the process
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if VARIABLE not in os.environ:
+        # a reload that is asked for before there is anything to reload: the default would end the process;
+        # in an upgrade it is held back, and would be forgotten if it was ignored
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _log.info("the reactor is {name}", name=options.reactor_name)
     running: Any = reactor
     program = Program.of_this_process(*options.foreground())
