@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.jobs.test_job import CALL, TERMS
 from twistedgate.jobs.job import NewJob, State
-from twistedgate.jobs.ledger import ALL, FOR_NEW, RECORD_COST, Ledger, weight
+from twistedgate.jobs.ledger import ALL, FOR_NEW, MOST_TERMS, RECORD_COST, Ledger, weight
 from twistedgate.jobs.store import REQUEST, RESULT, StoreFull
 
 HEADERS = ((b"Cookie", b"a=b"), (b"Accept", b"*/*"))
@@ -100,3 +100,14 @@ def test_a_job_without_an_owner_is_on_nobodys_roll() -> None:
     ledger.add(replace(NEW, owner=""), 100.0)
     assert len(ledger.roll("")) == 0
     assert len(ledger.roll(None)) == 1
+
+
+def test_terms_are_kept_once_and_not_for_ever() -> None:
+    ledger = Ledger(MUCH)
+    first = ledger.add(NEW, 100.0)
+    again = ledger.add(replace(NEW, id="again", terms=replace(TERMS)), 100.0)
+    assert again.terms is first.terms
+    for number in range(2 * MOST_TERMS):
+        ledger.add(replace(NEW, id=str(number), terms=replace(TERMS, hold=float(number))), 100.0)
+    assert len(ledger._terms) <= MOST_TERMS
+    assert ledger.records["7"].terms.hold == 7.0

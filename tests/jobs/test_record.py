@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 from tests.jobs.test_job import CALL, TERMS
@@ -67,6 +68,27 @@ def test_it_is_gone_after_its_ttl_and_unknown_after_two() -> None:
     assert [record.is_gone(now) for now in times] == [False, True, True, True]
     assert [record.is_unknown(now) for now in times] == [False, False, False, True]
     assert record.job(170.0).is_gone
+
+
+def test_a_job_that_is_over_is_shown_as_it_was() -> None:
+    record = Record(NEW, 7, 100.0)
+    record.head = HEAD
+    record.end(State.SUCCEEDED, "", 110.0)
+    assert (record.head, record.job(110.0).head) == (HEAD, HEAD)
+    assert record.call == SECRET.without_secrets()
+    record.wait(120.0, 120.0)
+    assert record.job(120.0).call == SECRET.without_secrets()
+
+
+def test_a_job_that_is_over_is_little_work_for_the_collector() -> None:
+    record = Record(NEW, 7, 100.0)
+    record.head = HEAD
+    record.end(State.SUCCEEDED, "", 110.0)
+    gc.collect()
+    gc.collect()
+    shared = (Record, TERMS, State.SUCCEEDED)
+    own = [value for value in gc.get_referents(record) if value not in shared]
+    assert [value for value in own if gc.is_tracked(value)] == []
 
 
 def test_it_is_emptied_and_forgotten() -> None:

@@ -20,10 +20,12 @@ _SLACK = 64
 class Agenda(Generic[K, T]):
     """What comes when; a thing stands in it once at most, and equal keys keep their order."""
 
-    __slots__ = ("_heap", "_tickets", "_turn")
+    __slots__ = ("_heap", "_things", "_tickets", "_turn")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Any, int, T]] = []
+        # the things are not in the heap itself: tuples of numbers are nothing to Python's collector
+        self._heap: list[tuple[Any, int]] = []
+        self._things: dict[int, T] = {}
         self._tickets: dict[T, int] = {}
         self._turn = 0
 
@@ -38,24 +40,27 @@ class Agenda(Generic[K, T]):
 
     def put(self, key: K, thing: T) -> None:
         """Put a thing in, or move it to another key."""
+        self.strike(thing)
         self._turn += 1
-        moves = thing in self._tickets
         self._tickets[thing] = self._turn
-        heapq.heappush(self._heap, (key, self._turn, thing))
-        if moves:
-            self._tidy()
+        self._things[self._turn] = thing
+        heapq.heappush(self._heap, (key, self._turn))
 
     def strike(self, thing: T) -> None:
         """Take a thing out, if it is there."""
-        if self._tickets.pop(thing, None) is not None:
-            self._tidy()
+        ticket = self._tickets.pop(thing, None)
+        if ticket is not None:
+            del self._things[ticket]
+            if len(self._heap) > 2 * len(self._things) + _SLACK:
+                self._heap = [entry for entry in self._heap if entry[1] in self._things]
+                heapq.heapify(self._heap)
 
     def first(self) -> T | None:
         """Return the thing of the least key."""
-        heap, tickets = self._heap, self._tickets
+        heap, things = self._heap, self._things
         while heap:
-            _, ticket, thing = heap[0]
-            if tickets.get(thing) == ticket:
+            thing = things.get(heap[0][1])
+            if thing is not None:
                 return thing
             heapq.heappop(heap)
         return None
@@ -66,11 +71,5 @@ class Agenda(Generic[K, T]):
         if thing is None or self._heap[0][0] > key:
             return None
         heapq.heappop(self._heap)
-        del self._tickets[thing]
+        del self._things[self._tickets.pop(thing)]
         return thing
-
-    def _tidy(self) -> None:
-        if len(self._heap) > 2 * len(self._tickets) + _SLACK:
-            tickets = self._tickets
-            self._heap = [entry for entry in self._heap if tickets.get(entry[2]) == entry[1]]
-            heapq.heapify(self._heap)

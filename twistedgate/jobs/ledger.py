@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twistedgate.jobs.agenda import Agenda
-from twistedgate.jobs.job import NewJob
+from twistedgate.jobs.job import NewJob, Terms
 from twistedgate.jobs.lane import Lane
 from twistedgate.jobs.pieces import Pieces
 from twistedgate.jobs.record import Record
@@ -21,6 +21,9 @@ RECORD_COST = 1600
 
 FIELD_COST = 130
 """Bytes that a field takes beside its text: a tuple and two strings."""
+
+MOST_TERMS = 1000
+"""Terms that are shared: there are a few of each route, since clients choose how long they wait."""
 
 ALL = 8
 FOR_NEW = 7
@@ -49,6 +52,7 @@ class Ledger:
         self._keys: dict[tuple[str, str, str], Record] = {}
         self._all: Roll[Record] = Roll()
         self._owners: dict[str, Roll[Record]] = {}
+        self._terms: dict[Terms, Terms] = {}
         self._number = 0
 
     def lane(self, route: str) -> Lane:
@@ -80,6 +84,7 @@ class Ledger:
         self._number += 1
         record = self.records[new.id] = Record(new, self._number, now)
         record.cost = cost
+        record.terms = self._shared(new.terms)
         self._all.enter(record.number, record)
         if new.owner:
             roll = self._owners.get(new.owner)
@@ -91,6 +96,12 @@ class Ledger:
         if new.body is None:
             self.pieces.adopt(new.id)
         return record
+
+    def _shared(self, terms: Terms) -> Terms:
+        """Return the same object for the same terms: a route's are many jobs'."""
+        if len(self._terms) >= MOST_TERMS:
+            self._terms.clear()
+        return self._terms.setdefault(terms, terms)
 
     def put_piece(self, job: str, kind: str, number: int, piece: bytes) -> None:
         """Keep a piece of a body; raises ``StoreFull``."""

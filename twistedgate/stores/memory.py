@@ -345,7 +345,7 @@ class MemoryStore:
         was_running = record.state is State.RUNNING
         self._leave(record)
         record.end(state, reason, now)
-        if record.head is None:
+        if record.status is None:
             self._ledger.drop_body(record, RESULT)
         self._ledger.ends.put(now + record.terms.ttl, record)
         if record.callback:
