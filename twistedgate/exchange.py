@@ -54,6 +54,11 @@ class Exchange:
 
     request: Request
 
+    is_run = False
+    """Whether it is made for a job, and no client waits: what is tried again is the job's own affair."""
+    response_timeout: float | None = None
+    """Seconds until the head of an answer is due, in place of the upstream's own."""
+
     def __init__(
         self, request: Request | None, peer: Peer, request_id: str, started: float, opened: float
     ) -> None:

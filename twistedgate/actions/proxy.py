@@ -64,7 +64,7 @@ class Proxy:
 
     def _may_retry(self, exchange: Exchange, failure: UpstreamFailure) -> bool:
         request = exchange.request
-        if exchange.attempts > self._retries or failure.reason not in _RETRIED:
+        if exchange.is_run or exchange.attempts > self._retries or failure.reason not in _RETRIED:
             return False
         if failure.wrote and request.method not in IDEMPOTENT:
             return False

@@ -112,7 +112,7 @@ class Asking(Speaking):
         signal = self._signal = Signal()
         body = exchange.request.body
         if isinstance(body, bytes):
-            self.deadline = now + self._terms.response_timeout
+            self.deadline = now + (exchange.response_timeout or self._terms.response_timeout)
             message = head + body if body else head
             self._handed = len(message) if self._is_plain else 0
             self.transport.write(message)
@@ -141,8 +141,10 @@ class Asking(Speaking):
     def _wait_for_answer(self) -> None:
         """All of the request was written: the answer is due once no more than a little of it is queued."""
         if self._signal is not None:
-            terms = self._terms
+            terms, exchange = self._terms, self._exchange
             patience = terms.read_timeout if self._is_clogged else terms.response_timeout
+            if exchange is not None and not self._is_clogged:
+                patience = exchange.response_timeout or patience
             self.deadline = self._now() + patience
 
     def _leave_request(self) -> None:

@@ -1,0 +1,64 @@
+"""One run of a job as the line sees it: an exchange without a client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twistedgate.action import Action
+from twistedgate.background.kept import KeptRequest
+from twistedgate.exchange import Exchange
+from twistedgate.http.headers import Headers, field
+from twistedgate.http.hops import Peer
+from twistedgate.http.message import Request
+from twistedgate.http.target import RequestTarget
+from twistedgate.jobs.job import Claim
+from twistedgate.jobs.store import JobStore
+from twistedgate.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """How the jobs of a route are performed."""
+
+    pipeline: Pipeline
+    action: Action
+    """What produces the answer, without what makes jobs of calls."""
+    timeout: float
+    backoff: float
+    max_result: int
+    observe: Callable[[Exchange], None]
+    """Is told of every run that ended: the access log, the counts."""
+
+
+class RunExchange(Exchange):
+    """A call that a runner makes for a client who is not there."""
+
+    __slots__ = ("job", "response_timeout")
+
+    is_run = True
+
+    def __init__(self, claim: Claim, request: Request, clock: Any) -> None:
+        call = claim.job.call
+        peer = Peer(call.client, 0, call.scheme, False, call.listener)
+        super().__init__(request, peer, call.request_id, clock.seconds(), claim.job.started or 0.0)
+        self.job = claim.job.id
+        self.response_timeout: float | None = None
+        self.consumer, self.groups = call.consumer, call.groups
+        self.client = call.client
+
+
+def request_of(claim: Claim, store: JobStore) -> Request:
+    """Return the request of a job, its body from the store if it is large."""
+    call = claim.job.call
+    host = call.authority.rpartition(":")[0] if ":" in call.authority.rpartition("]")[2] else call.authority
+    target = RequestTarget(call.path, call.query, host.rstrip("."), call.authority, "%2F" in call.path)
+    fields = [field(name, value) for name, value in call.headers]
+    fields.append(field(b"Job-Id", claim.job.id.encode("ascii")))
+    request = Request(call.method, target, Headers(fields))
+    request.length = call.length
+    request.body = (
+        KeptRequest(store, claim.job.id) if claim.body is None and call.length else claim.body or b""
+    )
+    return request

@@ -1,0 +1,323 @@
+"""Performs jobs: claims what is due, sends each call as live traffic is sent, and keeps what comes of it.
+
+Rules
+- A call goes through the action of its route by the configuration of now: balancers, health and limits are
+  those of every other request.  Its own retries are off; the job's rules stand instead.
+- What a run comes to is told to the store with the fence of its claim: whoever lost the job changes nothing.
+- A store that is away does not end a run; what came of it is told when the store is back.
+- A cancelled job's call is cut.  A runner that is to end claims nothing more, finishes what it has for a
+  while, and gives the rest back, or ends it as interrupted where it must not be sent twice.
+
+This module knows neither clients nor where jobs are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.logger import Logger
+
+from twistedgate.background.capture import Capture, ResultTooLarge
+from twistedgate.background.run import RunExchange, Runnable, request_of
+from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
+from twistedgate.http.message import Response
+from twistedgate.jobs.job import Claim, Delivery, End, Head, Room, State
+from twistedgate.jobs.schedule import Outcome, RunAgain, Succeed, follow
+from twistedgate.jobs.store import RESULT, JobStore, StoreAway, StoreFull
+from twistedgate.net.task import Task
+
+RENEW = 10.0
+"""Seconds between two signs of life to the store."""
+
+SWEEP = 1.0
+"""Seconds between two looks at what time does to jobs."""
+
+AGAIN = 0.5
+"""Seconds until a store that is away is tried again."""
+
+_log = Logger()
+
+
+class TimedOut(BaseException):
+    """The run took longer than ``async_timeout``; no broad catch may take it for a fault."""
+
+
+class Interrupted(BaseException):
+    """The run is given up: the process ends, or the job is not this one's any more."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """A call under way."""
+
+    claim: Claim
+    task: Task | None = None
+    stop_watching: Callable[[], None] = field(default=lambda: None)
+    is_interrupted: bool = False
+    exchange: RunExchange | None = None
+
+
+class Runner:
+    """Performs jobs in this process."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        store: JobStore,
+        find: Callable[[str], Runnable | None],
+        wall: Callable[[], float],
+        chance: Callable[[], float],
+    ) -> None:
+        """``find`` returns how a route's jobs are performed now; ``wall`` gives seconds since 1970."""
+        self.store = store
+        self.wall = wall
+        self._reactor = reactor
+        self._find = find
+        self._chance = chance
+        self._rooms: dict[str, int] = {}
+        self._runs: dict[str, _Run] = {}
+        self._is_claiming = False
+        self._is_wanted = False
+        self._is_ending = False
+        self._looping = [self._loop(self._renew, RENEW), self._loop(self._sweep, SWEEP)]
+
+    def __repr__(self) -> str:
+        return f"<Runner {self.store.runner} running={len(self._runs)}>"
+
+    def _loop(self, call: Callable[[], object], interval: float) -> tuple[LoopingCall, float]:
+        loop = LoopingCall(call)
+        loop.clock = self._reactor
+        return loop, interval
+
+    # the life of it
+
+    def configure(self, rooms: Mapping[str, int]) -> None:
+        """Perform the jobs of these routes, so many of each at once everywhere."""
+        self._rooms = dict(rooms)
+        self.wake()
+
+    def start(self) -> None:
+        """Begin to perform jobs; the store is open."""
+        self.store.on_work(self.wake)
+        for loop, interval in self._looping:
+            loop.start(interval, now=True).addErrback(
+                lambda failure: _log.failure("jobs stand still", failure)
+            )
+
+    async def drain(self, timeout: float) -> None:
+        """Claim nothing more, and let runs end for so many seconds; give back what is left."""
+        self._is_ending = True
+        over: Deferred[None] = deferLater(self._reactor, timeout)
+        while self._runs and not over.called:
+            await deferLater(self._reactor, SWEEP / 10)
+        over.addErrback(lambda cancelled: None).cancel()
+        for run in list(self._runs.values()):
+            self._interrupt(run)
+        while self._runs:
+            await deferLater(self._reactor, SWEEP / 10)
+
+    def stop(self) -> None:
+        """Do nothing any more; runs under way are forgotten, and whoever comes after finds them."""
+        self._is_ending = True
+        for loop, _ in self._looping:
+            if loop.running:
+                loop.stop()
+
+    @property
+    def running(self) -> int:
+        """Calls under way here."""
+        return len(self._runs)
+
+    # time
+
+    def _renew(self) -> None:
+        self._apart(self.store.renew(self.wall()))
+
+    def _sweep(self) -> None:
+        self._apart(self._sweep_once())
+
+    async def _sweep_once(self) -> None:
+        swept = await self.store.sweep(None, self.wall())
+        if swept.interrupted or swept.put_back:
+            _log.warn(
+                "a runner is gone: {put_back} jobs are queued again, {interrupted} are interrupted",
+                put_back=swept.put_back,
+                interrupted=swept.interrupted,
+            )
+        self.wake()
+
+    def _apart(self, coroutine: Any) -> None:
+        """Do something whose end nobody waits for; a store that is away is tried again in time."""
+
+        async def apart() -> None:
+            try:
+                await coroutine
+            except StoreAway as away:
+                _log.debug("the store of jobs is away: {away}", away=away)
+
+        Task(apart(), lambda: None).step()
+
+    # claims
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._is_wanted = True
+        if not self._is_claiming and not self._is_ending and self._rooms:
+            self._is_claiming = True
+            Task(self._claim(), self._claimed).step()
+
+    async def _claim(self) -> None:
+        while self._is_wanted and not self._is_ending:
+            self._is_wanted = False
+            rooms = [Room(route, most, most) for route, most in self._rooms.items() if self._find(route)]
+            try:
+                claims = await self.store.claim(rooms, self.wall())
+            except StoreAway:
+                return
+            for claim in claims:
+                self.run(claim)
+
+    def _claimed(self) -> None:
+        self._is_claiming = False
+        if self._is_wanted and not self._is_ending:
+            self.wake()
+
+    def run(self, claim: Claim) -> None:
+        """Perform a job that was claimed for this process."""
+        run = self._runs[claim.job.id] = _Run(claim)
+        run.stop_watching = self.store.watch(claim.job.id, lambda: self._look_after(run))
+        run.task = Task(self._perform(run), lambda: self._ended(run))
+        run.task.step()
+
+    def _ended(self, run: _Run) -> None:
+        run.stop_watching()
+        if self._runs.get(run.claim.job.id) is run:
+            del self._runs[run.claim.job.id]
+        self.wake()
+
+    def _look_after(self, run: _Run) -> None:
+        """The job has changed: if it is not this run's any more, the call is cut."""
+        self._apart(self._check(run))
+
+    async def _check(self, run: _Run) -> None:
+        job = await self.store.find(run.claim.job.id, self.wall())
+        is_ours = job is not None and job.state == State.RUNNING and job.attempts == run.claim.fence
+        if not is_ours and run.task is not None and not run.task.is_done:
+            run.task.throw(Interrupted())
+
+    def _interrupt(self, run: _Run) -> None:
+        run.is_interrupted = True
+        if run.task is not None:
+            run.task.throw(Interrupted())
+
+    # one run
+
+    async def _perform(self, run: _Run) -> None:
+        """Send the call, and tell the store what came of it."""
+        claim = run.claim
+        runnable = self._find(claim.job.route)
+        if runnable is None:
+            await self._tell(run, End(State.FAILED, reason="route-gone"), None)
+            return
+        timer = self._reactor.callLater(runnable.timeout, self._time_out, run)
+        outcome, head, body = Outcome(reason="interrupted"), None, None
+        try:
+            outcome, head, body = await self._call(run, runnable)
+        except TimedOut:
+            outcome = Outcome(reason="timeout")
+        except (Interrupted, ClientGone):
+            if not run.is_interrupted:
+                return
+        finally:
+            if timer.active():
+                timer.cancel()
+        await self._decide(run, runnable, outcome, (head, body))
+
+    @staticmethod
+    def _time_out(run: _Run) -> None:
+        if run.task is not None:
+            run.task.throw(TimedOut())
+
+    async def _call(self, run: _Run, runnable: Runnable) -> tuple[Outcome, Head | None, bytes | None]:
+        """Return what the upstream answered, or why it did not."""
+        job = run.claim.job
+        exchange = run.exchange = RunExchange(run.claim, request_of(run.claim, self.store), self._reactor)
+        exchange.pipeline = runnable.pipeline
+        exchange.response_timeout = runnable.timeout
+        response: Response | None = None
+        try:
+            response = await runnable.action.answer(exchange)
+            exchange.status = response.status
+            if runnable.pipeline.dresses:
+                response = await runnable.pipeline.dress(exchange, response)
+            body, length = await self._capture(job.id, response, runnable.max_result)
+            head = Head(response.status, _fields(response), length, response.phrase)
+            return Outcome(status=response.status), head, body
+        except UpstreamFailure as failure:
+            return Outcome(reason=failure.reason), None, None
+        except Refusal as refusal:
+            return Outcome(reason=refusal.reason), None, None
+        except (ResultTooLarge, StoreFull):
+            return Outcome(reason="result-too-large"), None, None
+        except Exception:  # noqa: BLE001 -- a third party's action or policy may raise anything
+            _log.failure("job {id} failed", id=job.id)
+            return Outcome(reason="bad-response"), None, None
+        finally:
+            runnable.action.finish(exchange)
+            runnable.observe(exchange)
+
+    async def _capture(self, job: str, response: Response, most: int) -> tuple[bytes | None, int]:
+        """Return the body if it is small, and its length; a larger one is in the store."""
+        body = response.body
+        if isinstance(body, bytes):
+            if most and len(body) > most:
+                raise ResultTooLarge
+            return body, len(body)
+        capture = Capture(self.store, job, body, most)
+        return await capture.take(), capture.length
+
+    async def _decide(
+        self, run: _Run, runnable: Runnable, outcome: Outcome, answer: tuple[Head | None, bytes | None]
+    ) -> None:
+        """Go by the job's rules."""
+        job = run.claim.job
+        if run.is_interrupted:
+            if job.terms.delivery == Delivery.AT_LEAST_ONCE:
+                await self._tell(run, None, self.wall())
+            else:
+                await self._tell(run, End(State.FAILED, reason="interrupted"), None)
+            return
+        following = follow(outcome, job, runnable.backoff, self._chance)
+        if isinstance(following, Succeed):
+            head, body = answer
+            await self._tell(run, End(State.SUCCEEDED, head, body), None)
+        elif isinstance(following, RunAgain):
+            await self.store.drop_pieces(job.id, RESULT)
+            await self._tell(run, None, self.wall() + following.delay)
+            self._reactor.callLater(following.delay, self.wake)
+        else:
+            await self._tell(run, End(State.FAILED, reason=following.reason), None)
+
+    async def _tell(self, run: _Run, end: End | None, due: float | None) -> None:
+        """Tell the store until it has heard it."""
+        while True:
+            try:
+                if end is not None:
+                    await self.store.finish(run.claim, end, self.wall())
+                else:
+                    assert due is not None
+                    await self.store.put_back(run.claim, due, self.wall())
+            except StoreAway:
+                await deferLater(self._reactor, AGAIN)
+            except StoreFull:
+                end = End(State.FAILED, reason="result-too-large")
+            else:
+                return
+
+
+def _fields(response: Response) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name, value) for _, name, value in response.headers)
