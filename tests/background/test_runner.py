@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -116,9 +116,7 @@ class Scene:
         self.pipeline = Pipe()
         self.observed: list[Exchange] = []
         self.routes = {ROUTE: self.runnable()}
-        self.runner = Runner(
-            self.clock, self.store, lambda name: self.routes.get(name), self.wall, lambda: 0.5
-        )
+        self.runner = Runner(self.clock, self.store, self.routes.get, self.wall, lambda: 0.5)
         now(self.store.start())
         self.runner.start()
         self.runner.configure({ROUTE: 2})
@@ -270,6 +268,19 @@ def test_a_job_whose_route_went_between_claim_and_run_says_so(scene: Scene) -> N
     held = scene.routes.pop(ROUTE)
     assert scene.state(scene.submit(concurrency=1)) == (State.FAILED, "route-gone", 1)
     scene.routes[ROUTE] = held
+
+
+def test_a_refusal_that_is_returned_is_no_answer_of_the_upstream(scene: Scene) -> None:
+    scene.action.script = [Response(503, None, b"{}", reason="no-target")]
+    assert scene.state(scene.submit("POST", concurrency=1)) == (State.QUEUED, "", 1)
+
+
+def test_what_waits_for_a_route_that_is_gone_is_ended(scene: Scene) -> None:
+    scene.runner.configure({ROUTE: 0})
+    identity = scene.submit("GET")
+    scene.runner.configure({})
+    scene.clock.advance(SWEEP)
+    assert scene.state(identity) == (State.FAILED, "route-gone", 0)
 
 
 def test_a_cancelled_job_has_its_call_cut(scene: Scene) -> None:

@@ -79,6 +79,7 @@ class Runner:
         self._find = find
         self._chance = chance
         self._rooms: dict[str, int] = {}
+        self._is_configured = False
         self._runs: dict[str, _Run] = {}
         self._is_claiming = False
         self._is_wanted = False
@@ -96,8 +97,9 @@ class Runner:
     # the life of it
 
     def configure(self, rooms: Mapping[str, int]) -> None:
-        """Perform the jobs of these routes, so many of each at once everywhere."""
+        """Perform the jobs of these routes, so many of each at once everywhere; those of others are ended."""
         self._rooms = dict(rooms)
+        self._is_configured = True
         self.wake()
 
     def start(self) -> None:
@@ -141,7 +143,7 @@ class Runner:
         self._apart(self._sweep_once())
 
     async def _sweep_once(self) -> None:
-        swept = await self.store.sweep(None, self.wall())
+        swept = await self.store.sweep(self._rooms.keys() if self._is_configured else None, self.wall())
         if swept.interrupted or swept.put_back:
             _log.warn(
                 "a runner is gone: {put_back} jobs are queued again, {interrupted} are interrupted",
@@ -252,6 +254,9 @@ class Runner:
         try:
             response = await runnable.action.answer(exchange)
             exchange.status = response.status
+            if response.reason:
+                response.abandon()
+                return Outcome(reason=response.reason), None, None
             if runnable.pipeline.dresses:
                 response = await runnable.pipeline.dress(exchange, response)
             body, length = await self._capture(job.id, response, runnable.max_result)
