@@ -26,7 +26,9 @@ def install_reactor() -> str:
     """Install ours unless a reactor is there already; return the name of the class that runs."""
     if "twisted.internet.reactor" not in sys.modules:
         from twistedgate.net.reactor import install
+        from twistedgate.net.streams import take_closed_streams
 
+        take_closed_streams()
         install()
     return type(sys.modules["twisted.internet.reactor"]).__name__
 

@@ -17,6 +17,7 @@ from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from twistedgate.net.streams import inherited_streams
 from twistedgate.workers.channel import Channel, Message, adopt, adopt_again, pair
 
 CHANNEL = 3
@@ -91,7 +92,7 @@ class Member:
                 command[0],
                 command,
                 env=environment,
-                childFDs={0: 0, 1: 1, 2: 2, CHANNEL: theirs, SCOREBOARD: scoreboard},
+                childFDs={**inherited_streams(), CHANNEL: theirs, SCOREBOARD: scoreboard},
             )
         except OSError:
             os.close(ours)

@@ -33,6 +33,7 @@ from twistedgate.net.allocator import keep_memory
 from twistedgate.net.opened import Opened
 from twistedgate.net.parent import end_with_parent
 from twistedgate.net.signals import install_signals
+from twistedgate.net.streams import take_closed_streams
 from twistedgate.observers.metrics import Metrics
 from twistedgate.serving import Circumstances, Prepared, Server, TLSOf
 from twistedgate.units import Units
@@ -252,6 +253,7 @@ class Worker:
 def main(arguments: Sequence[str]) -> int:
     """Serve until the channel ends; return the exit status."""
     _, row, parent = map(int, arguments)
+    take_closed_streams()
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     if not end_with_parent(parent):
