@@ -3,21 +3,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
+from twisted.internet.task import Clock as Reactor
 
+from twistedgate.actions.job import JobAction
 from twistedgate.actions.proxy import Proxy
 from twistedgate.actions.redirect import Redirect
 from twistedgate.actions.respond import Respond
 from twistedgate.assembly import Assembler, Gates
+from twistedgate.background.port import Jobs
 from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.config.schema import option
 from twistedgate.config.values import line
 from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
+from twistedgate.http.headers import Headers as Fields
 from twistedgate.http.message import Response
-from twistedgate.pipeline import Pipeline
+from twistedgate.pipeline import JobPipeline, Pipeline
 from twistedgate.policy import Policy, Stage
 from twistedgate.routing.table import Miss
 from twistedgate.runtime import Runtime
+from twistedgate.stores.memory import MemoryStore
 from twistedgate.testing import Clock, consumer, exchange, gateway
 from twistedgate.units import Units
 
@@ -184,3 +189,31 @@ def test_a_route_that_is_gone_is_forgotten_once_nothing_is_under_way() -> None:
     gates.commit(Configuration())
     assert gates.prepare(limited(2)) is not gate
     assert gates.under_way("unheard-of") == 0
+
+
+ASYNC = "[route:a]\npath = /a\nrespond = 200\nasync = optional\n[route:b]\npath = *\nrespond = 201\n"
+
+
+def test_a_route_with_jobs_answers_by_them_and_another_costs_no_more() -> None:
+    jobs = Jobs(MemoryStore("r", 1 << 20), lambda claim: None, Clock(), Reactor())
+    made = gateway(ASYNC, jobs=jobs).gateway
+    asked, plain, asking = (made.routes.match("GET", "", path, Fields()) for path in ("/a", "/b", "/_jobs/x"))
+    assert isinstance(asked, JobPipeline)
+    assert isinstance(asked.action, JobAction)
+    assert isinstance(asked.action.inner, Respond)
+    assert type(plain) is Pipeline
+    assert isinstance(plain.action, Respond)
+    assert isinstance(asking, Pipeline)
+    assert (asking.name, dict(made.jobs)) == ("_jobs", {"a": asked})
+
+
+def test_without_jobs_nothing_stands_before_the_routes() -> None:
+    made = gateway("[route:b]\npath = *\nrespond = 201\n").gateway
+    found = made.routes.match("GET", "", "/_jobs/x", Fields())
+    assert isinstance(found, Pipeline)
+    assert (found.name, dict(made.jobs)) == ("b", {})
+
+
+def test_there_are_no_jobs_where_nobody_runs_them() -> None:
+    with pytest.raises(ValueError, match="nobody runs jobs"):
+        gateway(ASYNC)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twistedgate.action import Action
+from twistedgate.actions.job import JobAction
+from twistedgate.actions.jobs import Jobs
 from twistedgate.actions.proxy import Proxy
 from twistedgate.actions.redirect import Redirect
 from twistedgate.actions.respond import Respond
 from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.exchange import Exchange
+from twistedgate.first_present import FirstPresent
 from twistedgate.gateway import Gateway
+from twistedgate.job_answers import JobAnswers
 from twistedgate.limiting.gate import Gate
-from twistedgate.pipeline import Pipeline
+from twistedgate.pipeline import JobPipeline, Pipeline
 from twistedgate.policy import Policy
-from twistedgate.routing.routes import rule_of
+from twistedgate.routing.routes import JOBS, jobs_rule, rule_of
 from twistedgate.routing.table import RouteTable
-from twistedgate.runtime import Runtime, UpstreamPort
+from twistedgate.runtime import JobsPort, Runtime, UpstreamPort
 from twistedgate.units import Units
 from twistedgate.upstream.counting import Counting, OwnCounts
 
@@ -57,7 +61,16 @@ class Gates:
 class Assembler:
     """Makes gateways of configurations."""
 
-    def __init__(self, units: Units, gates: Gates, observe: Callable[[Exchange], None], now: Now) -> None:
+    def __init__(
+        self,
+        units: Units,
+        gates: Gates,
+        observe: Callable[[Exchange], None],
+        now: Now,
+        jobs: JobsPort | None = None,
+    ) -> None:
+        """``jobs`` keeps and runs jobs; routes cannot have any without it."""
+        self._jobs = jobs
         self._units = units
         self._gates = gates
         self._observe = observe
@@ -65,16 +78,33 @@ class Assembler:
 
     def assemble(self, configuration: Configuration, upstreams: Mapping[str, UpstreamPort]) -> Gateway:
         """Return the gateway of ``configuration``; whatever a policy raises in its constructor comes out."""
-        runtime = Runtime(self._now, dict(upstreams), tuple(configuration.consumers.values()))
+        consumers = tuple(configuration.consumers.values())
+        runtime = Runtime(self._now, dict(upstreams), consumers, self._jobs)
         policies = {
             name: self._make_policy(name, config, runtime) for name, config in configuration.policies.items()
         }
-        entries = []
+        answers = self._answers(configuration)
+        pipelines: dict[str, Pipeline] = {}
         for route in configuration.routes.values():
             chosen = [policies[name] for name in (*configuration.gateway.policies, *route.policies)]
-            pipeline = Pipeline(route, chosen, _make_action(route, runtime), self._gates.prepare(route))
-            entries.append((rule_of(route), pipeline))
-        return Gateway(RouteTable(entries), self._observe, self._now)
+            action, gate = _make_action(route, runtime), self._gates.prepare(route)
+            if answers is not None and route.has_jobs:
+                pipelines[route.name] = JobPipeline(route, chosen, JobAction(route, answers, action), gate)
+            else:
+                pipelines[route.name] = Pipeline(route, chosen, action, gate)
+        entries = [(rule_of(pipeline.route), pipeline) for pipeline in pipelines.values()]
+        if answers is not None:
+            identifying = [policies[name] for name in self._units.identifying(configuration)]
+            entries.append((jobs_rule(answers.path), _jobs_pipeline(configuration, answers, identifying)))
+        jobs = {name: pipeline for name, pipeline in pipelines.items() if pipeline.route.has_jobs}
+        return Gateway(RouteTable(entries), self._observe, self._now, jobs)
+
+    def _answers(self, configuration: Configuration) -> JobAnswers | None:
+        if not configuration.has_jobs:
+            return None
+        if self._jobs is None:
+            raise ValueError("there are routes with async, and nobody runs jobs")
+        return JobAnswers(self._jobs, configuration.gateway.jobs_path, self._now)
 
     def _make_policy(self, title: str, config: Any, runtime: Runtime) -> Policy:
         kind = title.partition(":")[0]
@@ -82,6 +112,15 @@ class Assembler:
         if policy is None:
             raise ValueError(f"there is no policy '{kind}'")
         return policy(config, runtime)
+
+
+def _jobs_pipeline(
+    configuration: Configuration, answers: JobAnswers, identifying: Sequence[Policy]
+) -> Pipeline:
+    """Return what answers about jobs, in front of all routes."""
+    route = RouteConfig(JOBS, path=f"{answers.path}/*")
+    policies = [FirstPresent(identifying)] if identifying else []
+    return Pipeline(route, policies, Jobs(configuration, answers), Gate(None))
 
 
 def _make_action(route: RouteConfig, runtime: Runtime) -> Action:

@@ -39,7 +39,7 @@ from twistedgate.http.hops import Peer
 from twistedgate.http.message import CHUNKED, Response
 from twistedgate.policy import Policy
 from twistedgate.published import published_policies
-from twistedgate.runtime import Runtime, UpstreamPort
+from twistedgate.runtime import JobsPort, Runtime, UpstreamPort
 from twistedgate.units import Units
 from twistedgate.wire.framing import judge_request, judge_request_fields
 
@@ -169,7 +169,11 @@ class MemoryGateway:
     """A gateway between clients and upstreams that are in memory, too."""
 
     def __init__(
-        self, configuration: Configuration, upstreams: Mapping[str, FakeUpstream], units: Units
+        self,
+        configuration: Configuration,
+        upstreams: Mapping[str, FakeUpstream],
+        units: Units,
+        jobs: JobsPort | None = None,
     ) -> None:
         self.configuration = configuration
         self.upstreams = upstreams
@@ -178,7 +182,7 @@ class MemoryGateway:
         """The exchanges that ended, as an access log gets them."""
         for upstream in upstreams.values():
             upstream.now = self.clock
-        self.gateway = Assembler(units, Gates(), self.observed.append, self.clock).assemble(
+        self.gateway = Assembler(units, Gates(), self.observed.append, self.clock, jobs).assemble(
             configuration, upstreams
         )
 
@@ -207,6 +211,8 @@ class MemoryGateway:
 class _Units(Units):
     """The policies that are installed, and those of the test."""
 
+    runs_jobs = True
+
     def __init__(self, policies: Iterable[type[Policy]]) -> None:
         super().__init__(published_policies())
         self._given = {_kind(policy): policy for policy in policies}
@@ -224,18 +230,20 @@ def gateway(
     text: str | Configuration,
     upstreams: Mapping[str, FakeUpstream] | None = None,
     policies: Sequence[type[Policy]] = (),
+    jobs: JobsPort | None = None,
 ) -> MemoryGateway:
     """Return the gateway of an INI text, whose upstreams are fakes: those given, 200 from all others.
 
     The text needs no listener, and no section for an upstream that is given.  ``policies`` are known by their
-    kinds, beside those that are installed.  Raises ``ConfigurationErrors`` with all that is wrong.
+    kinds, beside those that are installed; ``jobs`` runs what becomes a job.  Raises ``ConfigurationErrors``
+    with all that is wrong.
     """
     fakes = dict(upstreams or {})
     units = _Units(policies)
     configuration = text if isinstance(text, Configuration) else _load(dedent(text), fakes, units)
     for name, config in configuration.upstreams.items():
         fakes.setdefault(name, FakeUpstream()).configure(config)
-    return MemoryGateway(configuration, fakes, units)
+    return MemoryGateway(configuration, fakes, units, jobs)
 
 
 def _load(text: str, names: Iterable[str], units: Units) -> Configuration:

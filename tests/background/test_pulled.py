@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import LoggedFailures
 from twistedgate.background.pulled import PulledBody
+from twistedgate.errors import UpstreamFailure
 from twistedgate.fakes.client import Answer
 from twistedgate.http.message import Response
 from twistedgate.jobs.store import StoreAway
@@ -93,8 +94,9 @@ def test_what_nobody_ever_took_is_let_go() -> None:
 
 
 def test_a_body_that_fails_is_cut_short() -> None:
-    _, away = taken(Making(b"a", StoreAway()))
-    assert (away.body, away.is_whole, away.ended.is_set) == (b"a", False, True)
+    for end in (StoreAway(), UpstreamFailure(502, "truncated")):
+        _, answer = taken(Making(b"a", end))
+        assert (answer.body, answer.is_whole, answer.ended.is_set) == (b"a", False, True)
 
 
 def test_a_fault_is_written_down(logged_failures: LoggedFailures) -> None:

@@ -53,7 +53,9 @@ def test_a_call_forgets_credentials_however_they_are_spelled() -> None:
 @pytest.mark.parametrize(("finished", "held"), [(None, False), (110.0, True), (110.5, False)])
 def test_who_was_held_was_answered_if_it_ended_by_then(finished: float | None, held: bool) -> None:
     terms = replace(TERMS, hold=10.0)
-    assert Job("id", "r", "", "", CALL, terms, State.SUCCEEDED, 100.0, finished=finished).was_held == held
+    job = Job("id", "r", "", "", CALL, terms, State.SUCCEEDED, 100.0, finished=finished)
+    assert job.was_held == held
+    assert not replace(job, terms=TERMS, finished=100.0).was_held
 
 
 def test_ids_are_long_random_and_fit_into_a_path() -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from twisted.logger import Logger
 
-from twistedgate.errors import ClientGone
+from twistedgate.errors import ClientGone, UpstreamFailure
 from twistedgate.http.message import BodySink
 from twistedgate.jobs.store import StoreAway
 from twistedgate.net.task import Signal, Task
@@ -15,7 +15,10 @@ _log = Logger()
 
 
 class PulledBody:
-    """Delivers what a generator yields; where the generator fails, the body is cut short."""
+    """Delivers what a generator yields; where the generator fails, the body is cut short.
+
+    ``StoreAway`` and ``UpstreamFailure`` are ways to end it; anything else is a fault, and written down.
+    """
 
     def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
         self._pieces = pieces
@@ -39,7 +42,7 @@ class PulledBody:
                 if self._is_paused:
                     self._flows = Signal()
                     await self._flows
-        except StoreAway:
+        except (StoreAway, UpstreamFailure):
             sink.fail()
         except Exception:  # noqa: BLE001 -- the head is out: all that is left is to cut the answer short
             _log.failure("a body could not be delivered")

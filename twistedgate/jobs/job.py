@@ -176,7 +176,8 @@ class Job:
     @property
     def was_held(self) -> bool:
         """Whether it was finished while whoever submitted it was still held."""
-        return self.finished is not None and self.finished <= self.submitted + self.terms.hold
+        hold = self.terms.hold
+        return self.finished is not None and hold > 0.0 and self.finished <= self.submitted + hold
 
     @property
     def expires(self) -> float | None:
