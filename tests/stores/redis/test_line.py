@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from twistedgate.jobs.store import StoreAway, StoreFull
-from twistedgate.stores.redis.line import SILENCE, Line, NotConnected, Refused, translate
+from twistedgate.stores.redis.line import SILENCE, Line, Lost, NotConnected, Refused, translate
 
 
 class Wire(StringTransport):
@@ -114,7 +114,7 @@ def test_everybody_is_told_of_a_loss(talk: Talk) -> None:
     first, second = talk.ask("GET", "a"), talk.ask("GET", "b")
     waiting = ensureDeferred(talk.line.lost())
     talk.line.connectionLost(Failure(ConnectionLost()))
-    assert (first, second) == ([StoreAway], [StoreAway])
+    assert (first, second) == ([Lost], [Lost])
     assert waiting.called
     assert talk.clock.getDelayedCalls() == []
     assert ensureDeferred(talk.line.lost()).called
@@ -132,7 +132,7 @@ def test_where_nobody_answers_nobody_is_waited_for(talk: Talk) -> None:
     talk.clock.advance(SILENCE - 0.01)
     assert answers == []
     talk.clock.advance(0.02)
-    assert answers == [StoreAway]
+    assert answers == [Lost]
     assert talk.clock.getDelayedCalls() == []
 
 
@@ -149,7 +149,7 @@ def test_nobody_is_there_who_answers_the_first_and_no_more(talk: Talk) -> None:
     talk.clock.advance(SILENCE / 2)
     talk.line.dataReceived(b":1\r\n")
     talk.clock.pump([SILENCE / 2, SILENCE / 2])
-    assert (first, second) == ([1], [StoreAway])
+    assert (first, second) == ([1], [Lost])
 
 
 def test_a_connection_that_owes_nothing_may_be_silent(talk: Talk) -> None:
@@ -160,7 +160,7 @@ def test_a_connection_that_owes_nothing_may_be_silent(talk: Talk) -> None:
     # and is watched again from then on
     again = talk.ask("GET", "a")
     talk.clock.advance(SILENCE)
-    assert again == [StoreAway]
+    assert again == [Lost]
 
 
 def test_a_process_that_stood_still_looks_first(talk: Talk) -> None:
@@ -174,7 +174,7 @@ def test_a_process_that_stood_still_looks_first(talk: Talk) -> None:
     silent = talk.ask("GET", "a")
     talk.clock.advance(SILENCE * 5)
     talk.clock.advance(SILENCE / 4)
-    assert silent == [StoreAway]
+    assert silent == [Lost]
 
 
 def test_what_is_published_is_nobodys_answer(talk: Talk) -> None:
@@ -189,3 +189,12 @@ def test_what_is_published_is_nobodys_answer(talk: Talk) -> None:
 def test_an_answer_to_nobody_is_dropped(talk: Talk) -> None:
     talk.line.dataReceived(b":1\r\n")
     assert talk.line.connected
+
+
+@pytest.mark.parametrize(
+    "error", ["READONLY You can't write", "ERR Error running script: -READONLY", "STALE"]
+)
+def test_a_server_that_is_not_the_one_any_more_is_left(talk: Talk, error: str) -> None:
+    first, second = talk.ask("SET", "a", "b"), talk.ask("SET", "a", "b")
+    talk.line.dataReceived(f"-{error}\r\n".encode())
+    assert (first, second, talk.line.connected) == ([StoreAway], [Lost], 0)

@@ -196,12 +196,13 @@ async def test_claims_that_got_lost_are_given_back(keeping: Keeping, own_server:
 async def test_what_an_earlier_connection_still_sends_does_nothing(keeping: Keeping) -> None:
     store = store_of(keeping)
     await keeping.queue()
-    epoch, store._session.epoch = store._session.epoch, 0
-    with pytest.raises(StoreAway):
-        await keeping.claim()
-    with pytest.raises(StoreAway):
-        await keeping.submit()
-    store._session.epoch = epoch
+    for asking in (keeping.claim, keeping.submit):
+        epoch = store._session.epoch
+        store._session.epoch -= 1
+        with pytest.raises(StoreAway, match="STALE"):
+            await asking()
+        # and it is given up for good
+        await keeping.world.eventually(lambda epoch=epoch: store.is_up and store._session.epoch == epoch)  # type: ignore[misc]
     assert (await keeping.counts()).queued == 1
 
 

@@ -36,12 +36,19 @@ _AWAY = re.compile(
 )
 """Errors of a server that cannot be used as it is now, also where a script met them."""
 
+_MOVED = re.compile(r"\b(READONLY|STALE)\b")
+"""The master is another one, or this connection was given up: a new one finds what there is now."""
+
 Hear = Callable[[bytes, bytes], object]
 """Told of the channel and of the message."""
 
 
 class NotConnected(StoreAway):
     """Nothing was sent."""
+
+
+class Lost(StoreAway):
+    """The connection was lost before the answer came: nobody knows whether it was done."""
 
 
 class Refused(Exception):
@@ -122,6 +129,8 @@ class Line(txredisapi.RedisProtocol):  # type: ignore[misc]
             answer = self._owed.popleft()
             if isinstance(reply, Exception):
                 answer.errback(translate(reply))
+                if _MOVED.search(str(reply)):
+                    self.abort()
             else:
                 answer.callback(reply)
 
@@ -133,7 +142,7 @@ class Line(txredisapi.RedisProtocol):  # type: ignore[misc]
             self._watching = None
         reason = "it does not answer" if self._is_silent else why.getErrorMessage()
         while self._owed:
-            self._owed.popleft().errback(StoreAway(reason))
+            self._owed.popleft().errback(Lost(reason))
         lost, self._lost = self._lost, []
         for waits in lost:
             waits.callback(None)

@@ -40,7 +40,7 @@ from twistedgate.jobs.job import (
 from twistedgate.jobs.store import StoreAway
 from twistedgate.stores.redis.dial import Dial
 from twistedgate.stores.redis.ear import Ear
-from twistedgate.stores.redis.line import NotConnected
+from twistedgate.stores.redis.line import Lost
 from twistedgate.stores.redis.lua import Scripts
 from twistedgate.stores.redis.pieces import Pieces
 from twistedgate.stores.redis.records import (
@@ -207,7 +207,7 @@ class RedisStore:
         more = 1
         is_first = 1
         while more:
-            more, again, ids = await self._run("sweep_runners", is_first)
+            more, again, ids = await self._run("sweep_runners", self.runner, is_first)
             put_back, interrupted, is_first = put_back + again, interrupted + len(ids), 0
             ended += ids
         expired = await self._sweep("sweep_deadlines")
@@ -261,9 +261,7 @@ class RedisStore:
         session = self._session
         try:
             verdict, *rest = await self._run("submit", self.runner, session.epoch, *arguments)
-        except NotConnected:
-            raise
-        except StoreAway:
+        except Lost:
             session.withdraw(new.id)
             raise
         if verdict != b"accepted":

@@ -1,5 +1,6 @@
 -- Take from dead runners what they had; the first call of a sweep also tells of what has come due.
-if ARGV[2] == '1' then
+renew(ARGV[2])
+if ARGV[3] == '1' then
   for _, route in ipairs(call('SMEMBERS', P .. 'routes')) do
     if call('ZCOUNT', P .. 'later:' .. route, '-inf', now) > 0 then work(route) end
   end
