@@ -25,7 +25,13 @@ def refusal(path: Path) -> str:
 
 
 def test_what_is_committed_is_on_the_disk(ledger: Ledger) -> None:
-    settings = {"journal_mode": "wal", "synchronous": 2, "auto_vacuum": 2, "secure_delete": 2}
+    settings = {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "auto_vacuum": 2,
+        "page_size": 8192,
+        "secure_delete": 2,
+    }
     for name, value in settings.items():
         assert ledger.one(f"PRAGMA {name}") == (value,)
 

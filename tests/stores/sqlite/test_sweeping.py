@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.stores.sqlite.steps import NOW, begin, end, plan, queue
 from tests.stores.world import QUEUE_TIMEOUT, TTL
-from twistedgate.jobs.job import INLINE, Delivery, Swept
-from twistedgate.jobs.store import REQUEST
+from twistedgate.jobs.job import INLINE, Delivery, End, Head, State, Swept
+from twistedgate.jobs.store import REQUEST, RESULT
 from twistedgate.stores.sqlite import sweeping
 from twistedgate.stores.sqlite.bodies import put_piece
 from twistedgate.stores.sqlite.ledger import Ledger
-from twistedgate.stores.sqlite.sweeping import SPARE_PAGES, UPLOAD_PATIENCE, Sweep, give_back
+from twistedgate.stores.sqlite.sweeping import MOST_PIECES, SPARE_PAGES, UPLOAD_PATIENCE, Sweep, give_back
 
 
 def pages(ledger: Ledger) -> int:
@@ -64,16 +64,30 @@ def test_a_body_without_a_job_is_thrown_away_an_hour_after_it_was_seen(ledger: L
 
 
 def test_free_pages_are_given_back_but_for_some(ledger: Ledger) -> None:
-    job = "upload"
+    ledger.execute("BEGIN")
     for number in range(120):
-        put_piece(ledger, job, REQUEST, number, bytes(INLINE))
+        put_piece(ledger, "upload", REQUEST, number, bytes(INLINE))
     full = pages(ledger)
     ledger.execute("DELETE FROM pieces")
     while give_back(ledger):
         pass
     assert ledger.one("PRAGMA freelist_count") == (SPARE_PAGES,)
-    assert pages(ledger) < full - 3000
+    assert pages(ledger) < full - 1500
     assert give_back(ledger) is False
+    ledger.execute("COMMIT")
+
+
+def test_the_large_bodies_of_many_jobs_are_forgotten_a_few_at_a_time(ledger: Ledger) -> None:
+    ledger.execute("BEGIN")
+    for _ in range(3):
+        claimed = begin(ledger)
+        for number in range(MOST_PIECES // 2):
+            put_piece(ledger, claimed.job.id, RESULT, number, b"x")
+        end(ledger, claimed, End(State.SUCCEEDED, Head(200, (), MOST_PIECES // 2)))
+    sweep = Sweep(None, lambda _: False, NOW + TTL)
+    done = [sweep.step(ledger) for _ in range(2)]
+    assert [(swept.forgotten, is_more) for swept, is_more in done] == [(2, True), (1, False)]
+    ledger.execute("COMMIT")
 
 
 def test_nothing_is_left_of_a_job_at_the_end(ledger: Ledger) -> None:

@@ -44,9 +44,9 @@ def get_piece(ledger: Ledger, job: str, kind: str, number: int) -> bytes | None:
     return None if found is None else found[0]
 
 
-def drop_pieces(ledger: Ledger, job: str, kind: str) -> None:
-    """Throw the pieces of a body away."""
-    ledger.execute("DELETE FROM pieces WHERE job = ? AND kind = ?", (job, kind))
+def drop_pieces(ledger: Ledger, job: str, kind: str) -> int:
+    """Throw the pieces of a body away; returns how many there were."""
+    return ledger.execute("DELETE FROM pieces WHERE job = ? AND kind = ?", (job, kind)).rowcount
 
 
 def drop_body(ledger: Ledger, job: str, kind: str) -> None:

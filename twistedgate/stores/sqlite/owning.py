@@ -71,12 +71,11 @@ def forget(ledger: Ledger, job: str, now: float) -> Job | None:
     return find(ledger, job, now)
 
 
-def drop_all(ledger: Ledger, seq: int, job: str) -> None:
-    """Throw away both bodies and the head of the answer."""
+def drop_all(ledger: Ledger, seq: int, job: str) -> int:
+    """Throw away both bodies and the head of the answer; returns how many pieces there were."""
     ledger.execute("DELETE FROM results WHERE seq = ?", (seq,))
     drop_request(ledger, seq, job, is_inline=True)
-    drop_pieces(ledger, job, REQUEST)
-    drop_pieces(ledger, job, RESULT)
+    return drop_pieces(ledger, job, REQUEST) + drop_pieces(ledger, job, RESULT)
 
 
 def retry(ledger: Ledger, job: str, now: float) -> Job | None:

@@ -46,6 +46,9 @@ SOON: Final = 0.1
 LATER: Final = 1.0
 """Seconds between them when nobody does, or when other processes announce what they change."""
 
+GIVEN_BACK: Final = 10
+"""Transactions of one sweep that give room back to the disk; the next sweep goes on."""
+
 JOB: Final = "job"
 """Announced when a job changed, with its id."""
 
@@ -172,8 +175,9 @@ class SqliteStore:
         while is_more:
             swept, is_more = await self._write(sweep.step)
             total = _sum(total, swept)
-        while await self._write(sweeping.give_back):
-            pass
+        for _ in range(GIVEN_BACK):
+            if not await self._write(sweeping.give_back):
+                break
         return total
 
     async def counts(self, now: float) -> dict[str, Counts]:

@@ -6,6 +6,7 @@ Steps of a transaction; see ``ledger``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
@@ -21,11 +22,15 @@ MOST: Final = 200
 UPLOAD_PATIENCE: Final = 3600.0
 """Seconds that a body may be there without its job."""
 
-SPARE_PAGES: Final = 4096
+MOST_PIECES: Final = 400
+"""Pieces of bodies that are thrown away in one transaction, about: a hundred mebibytes."""
+
+SPARE_PAGES: Final = 2048
 """Free pages that are kept for what comes next (16 MiB); what is more is given back to the disk."""
 
-MOST_PAGES: Final = 2048
-"""Pages given back in one transaction: each may have to be moved, and is then written anew."""
+LONGEST: Final = 0.01
+"""Seconds that one transaction gives pages back for: others wait meanwhile, and the more pages are free, the
+longer SQLite looks for the one it needs."""
 
 _FAIL: Final = """
     UPDATE jobs SET state = 3, finished = ?, reason = ?, runner = '', deadline = ? + ttl,
@@ -42,10 +47,9 @@ _BACK: Final = """
     WHERE seq IN (SELECT seq FROM jobs WHERE state = 1 AND runner = ? AND is_retried = 1 LIMIT ?)
     RETURNING id, route
 """
-_GONE: Final = """
-    UPDATE jobs SET is_gone = 1, key = '', deadline = finished + 2 * ttl, version = version + 1
-    WHERE seq IN (SELECT seq FROM jobs WHERE deadline <= ? AND state >= 2 AND is_gone = 0 LIMIT ?)
-    RETURNING id, seq
+_GONE: Final = "SELECT id, seq FROM jobs WHERE deadline <= ? AND state >= 2 AND is_gone = 0 LIMIT ?"
+_FORGET: Final = """
+    UPDATE jobs SET is_gone = 1, key = '', deadline = finished + 2 * ttl, version = version + 1 WHERE seq = ?
 """
 _REMOVED: Final = "SELECT seq FROM jobs WHERE deadline <= ? AND is_gone = 1 LIMIT ?"
 
@@ -66,14 +70,13 @@ class Sweep:
         expired = self._fail(ledger, _TOO_OLD, self._now, "expired-in-queue")
         left = self._end_routes(ledger)
         interrupted, put_back = self._bury(ledger)
-        forgotten = self._forget(ledger)
+        forgotten, is_more = self._forget(ledger)
         removed = self._remove(ledger)
         self._drop_uploads(ledger)
-        is_more = any(
-            len(some) >= self._most for some in (expired, left, interrupted, put_back, forgotten, removed)
-        )
+        kinds = (expired, left, interrupted, put_back, removed)
+        is_more = is_more or any(len(some) >= self._most for some in kinds)
         ended = tuple(expired + left + interrupted)
-        return Swept(len(expired), len(interrupted), len(put_back), len(forgotten), ended), is_more
+        return Swept(len(expired), len(interrupted), len(put_back), forgotten, ended), is_more
 
     def _fail(self, ledger: Ledger, which: str, value: Any, reason: str) -> list[str]:
         rows = ledger.all(_FAIL.format(which=which), (self._now, reason, self._now, value, self._most))
@@ -110,12 +113,18 @@ class Sweep:
             ledger.changed.append(name)
         return [name for name, _ in rows]
 
-    def _forget(self, ledger: Ledger) -> list[str]:
+    def _forget(self, ledger: Ledger) -> tuple[int, bool]:
+        """Forget what is kept of jobs that are gone; returns of how many, and whether there are more."""
         rows = ledger.all(_GONE, (self._now, self._most))
+        done = pieces = 0
         for name, seq in rows:
-            drop_all(ledger, seq, name)
+            ledger.execute(_FORGET, (seq,))
+            pieces += drop_all(ledger, seq, name)
             ledger.changed.append(name)
-        return [name for name, _ in rows]
+            done += 1
+            if pieces >= MOST_PIECES:
+                return done, True
+        return done, done >= self._most
 
     def _remove(self, ledger: Ledger) -> list[int]:
         """Remove what is not remembered any more; whose callback is still to be told stays until it is."""
@@ -139,10 +148,10 @@ class Sweep:
 def give_back(ledger: Ledger) -> bool:
     """Give some of the file's free pages back to the disk; returns whether there are more to give."""
     (free,) = ledger.one("PRAGMA freelist_count")
-    spare = free - SPARE_PAGES
-    if spare <= 0:
-        return False
-    for _ in range(min(spare, MOST_PAGES)):
+    until = time.monotonic() + LONGEST
+    for _ in range(free - SPARE_PAGES):
         # a step gives one page back, and Python takes no second one of a statement without columns
         ledger.execute("PRAGMA incremental_vacuum(1)")
-    return bool(spare > MOST_PAGES)
+        if time.monotonic() >= until:
+            return True
+    return False
