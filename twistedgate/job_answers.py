@@ -40,6 +40,13 @@ from twistedgate.runtime import JobsPort
 T = TypeVar("T")
 
 _JSON: Final = (b"Content-Type", CONTENT_TYPE)
+_ACCEPTED: Final = Headers.of(
+    (b"Retry-After", b"1"),
+    (b"Preference-Applied", RESPOND_ASYNC),
+    (b"Vary", b"Prefer"),
+    (b"Cache-Control", b"no-store"),
+    _JSON,
+).fields
 _TIMES: Final = frozenset(("timeout", "expired-in-queue"))
 """Reasons of a failure that are a matter of time: 504; all others are 502."""
 
@@ -101,15 +108,8 @@ class JobAnswers:
 
     def accepted(self, job: Job) -> Response:
         """Return the answer to a call that became a job and is answered later."""
-        headers = Headers.of(
-            (b"Location", self.location(job)),
-            (b"Retry-After", b"1"),
-            (b"Preference-Applied", RESPOND_ASYNC),
-            (b"Vary", b"Prefer"),
-            (b"Cache-Control", b"no-store"),
-            _JSON,
-        )
-        return Response(202, headers, self.written(job))
+        location = (b"location", b"Location", self.location(job))
+        return Response(202, Headers((location, *_ACCEPTED)), self.written(job))
 
     def status(self, job: Job, known: Sequence[bytes]) -> Response:
         """Return how a job stands; 304 where that is ``known``, by the values of ``If-None-Match``."""

@@ -64,8 +64,8 @@ class Counted:
 
     def configure(self, *routes: str, upstreams: tuple[str, ...] = ()) -> None:
         """Have routes and upstreams of these names."""
-        nothing: dict[str, object] = dict.fromkeys(routes)
-        self.measures.configure(Configuration(routes=nothing, upstreams=dict.fromkeys(upstreams)))  # type: ignore[arg-type]
+        plain = {name: RouteConfig(name, path="*") for name in routes}
+        self.measures.configure(Configuration(routes=plain, upstreams=dict.fromkeys(upstreams)))  # type: ignore[arg-type]
 
     def reading(self, **changed: object) -> Reading:
         """Return what can be shown now, for which so much is different."""

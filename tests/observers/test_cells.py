@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twistedgate.config.model import Configuration
+from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.errors import TITLES
 from twistedgate.observers import cells
 from twistedgate.observers.cells import LIMITS, REASONS, STATUSES, blocks_of, names, status_label
@@ -95,6 +95,12 @@ def test_a_configuration_wants_a_block_for_each_route_and_upstream(tmp_path: Pat
     assert wanted.keys() - cells.FIXED.keys() == {"route:orders", "route:word", "upstream:orders"}
     assert wanted["route:word"] == wanted["route:"] == cells.ROUTE_CELLS
     assert blocks_of(Configuration()) == cells.FIXED
+
+
+def test_where_there_are_jobs_who_asks_for_them_is_counted() -> None:
+    route = RouteConfig("r", path="*", async_="optional")
+    wanted = blocks_of(Configuration(routes={"r": route}))
+    assert wanted.keys() - cells.FIXED.keys() == {"route:r", "route:_jobs"}
 
 
 def test_blocks_are_found_by_what_they_are_of() -> None:

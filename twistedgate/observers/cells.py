@@ -17,6 +17,7 @@ from typing import Final
 from twistedgate.config.model import Configuration
 from twistedgate.errors import TITLES
 from twistedgate.http.status import PHRASES
+from twistedgate.routing.routes import JOBS
 
 OTHER: Final = "other"
 
@@ -160,6 +161,8 @@ def blocks_of(configuration: Configuration) -> dict[str, int]:
     """Return the blocks that a configuration wants, with their lengths; those of targets come as they do."""
     wanted = dict(FIXED)
     wanted.update((route_block(name), ROUTE_CELLS) for name in configuration.routes)
+    if configuration.has_jobs:
+        wanted[route_block(JOBS)] = ROUTE_CELLS
     wanted.update((upstream_block(name), UPSTREAM_CELLS) for name in configuration.upstreams)
     return wanted
 
