@@ -185,8 +185,9 @@ def test_who_is_cut_has_no_successor(scene: Scene) -> None:
     # they have served so long that others would be started at once
     for worker in scene.crew.roster.workers.values():
         worker.since -= 2 * EARLY
-    scene.crew.cut()
-    scene.until(lambda: not scene.crew.members)
+    gone = scene.crew.cut()
+    assert not gone.called
+    scene.until(lambda: gone.called)
     assert sorted(scene.captain.lost_rows) == [FIRST_WORKER, FIRST_WORKER + 1]
     assert scene.crew.members == {}
 

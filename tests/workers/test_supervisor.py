@@ -14,9 +14,10 @@ import pytest
 from twisted.logger import LogLevel, capturedLogs
 
 from tests.running import WORD, orders
-from tests.workers.pretending import GATEWAY, Actor, Theatre, a_theatre, descriptors, rows_in_use
+from tests.workers.pretending import GATEWAY, STEP, Actor, Theatre, a_theatre, descriptors, rows_in_use
 from twistedgate.downstream.listeners import CannotListen
 from twistedgate.serving import CannotServe
+from twistedgate.workers.crew import GONE_WITHIN
 from twistedgate.workers.handover import Handover
 from twistedgate.workers.scoreboard import CONNECTIONS, FIRST_WORKER
 from twistedgate.workers.supervisor import CUT_AFTER, Supervisor
@@ -499,3 +500,21 @@ def test_nobody_leaves_while_workers_start_end_or_do_not_listen(theatre: Theatre
     second.channel.abort()
     theatre.turn()
     assert (supervisor.unready_to_leave, supervisor.unsettled) == ("", "a worker is about to end")
+
+
+def test_the_end_waits_for_who_was_killed(theatre: Theatre) -> None:
+    first, second = theatre.open(OLD)
+    over = theatre.supervisor.stop()
+    assert not over.called
+    theatre.advance(2 * STEP)
+    assert (first.is_over, second.is_over, over.called) == (True, True, True)
+
+
+def test_and_not_for_ever(theatre: Theatre) -> None:
+    for actor in theatre.open(OLD):
+        vars(actor).update(signalProcess=lambda name: None)
+    over = theatre.supervisor.stop()
+    theatre.advance(GONE_WITHIN - STEP)
+    assert not over.called
+    theatre.advance(2 * STEP)
+    assert over.called

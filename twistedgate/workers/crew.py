@@ -24,6 +24,12 @@ from twistedgate.workers.scoreboard import HEARTBEAT, Scoreboard
 LOOK = 1.0
 """Seconds between two looks at every worker."""
 
+AGAIN = 0.02
+"""Seconds between two looks at those that were killed."""
+
+GONE_WITHIN = 2.0
+"""Seconds until one that was killed is not waited for any more."""
+
 _log = Logger()
 
 
@@ -74,7 +80,7 @@ class Crew:
         self._captain = captain
         self.roster = Roster(wanted)
         self._next: IDelayedCall | None = None
-        self._emptied: Deferred[None] | None = None
+        self._emptied: list[Deferred[None]] = []
         self._is_cut = False
         self._waiting: list[Deferred[None]] = []
 
@@ -107,17 +113,31 @@ class Crew:
 
     def shut_down(self) -> Deferred[None]:
         """Have all workers end when nothing is under way; fires when they are gone."""
-        self._emptied = Deferred()
+        gone: Deferred[None] = Deferred()
+        self._emptied.append(gone)
         self._take(self.roster.shut_down(self._reactor.seconds()))
         self._check_emptied()
-        return self._emptied
+        return gone
 
-    def cut(self) -> None:
-        """End all workers at once."""
+    def cut(self) -> Deferred[None]:
+        """End all workers at once; fires when they are gone, and hold no socket any more."""
         self._is_cut = True
-        self._forget_next()
         for member in self.members.values():
             member.kill()
+        gone: Deferred[None] = Deferred()
+        self._emptied.append(gone)
+        self._see_them_go(self._reactor.seconds() + GONE_WITHIN)
+        return gone
+
+    def _see_them_go(self, until: float) -> None:
+        """Look after those that were killed, for as long as the kernel may need to end them."""
+        self._forget_next()
+        for member in list(self.members.values()):
+            member.check()
+        if self.members and self._reactor.seconds() < until:
+            self._next = self._reactor.callLater(AGAIN, self._see_them_go, until)
+        else:
+            self._tell_emptied()
 
     def when_serving(self) -> Deferred[None]:
         """Return what fires when all serve that are not given up, and none that is to be replaced."""
@@ -260,5 +280,10 @@ class Crew:
         self._take(self.roster.folded(row, self._reactor.seconds()))
 
     def _check_emptied(self) -> None:
-        if self._emptied is not None and not self.members and not self._emptied.called:
-            self._emptied.callback(None)
+        if not self.members and not self._is_cut:
+            self._tell_emptied()
+
+    def _tell_emptied(self) -> None:
+        emptied, self._emptied = self._emptied, []
+        for one in emptied:
+            one.callback(None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 
 from twistedgate.alone import WatchingOf
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
@@ -225,14 +225,13 @@ class Supervisor:
         return self.crew.shut_down()
 
     def stop(self) -> Deferred[None]:
-        """End everything that is left."""
+        """End everything that is left; fires when every worker is gone."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
         self.court.stop()
         self.sockets.close()
-        self.crew.cut()
-        return succeed(None)
+        return self.crew.cut()
 
     # what is known
 
