@@ -135,13 +135,15 @@ def test_retries_ejections_and_how_targets_stand(
         for number in range(8):
             assert client.get(f"/{number}").status == 200
     scrape = until_counted(daemon, 8)
-    assert scrape.value("retries_total", upstream="main") == 2
+    retries = scrape.value("retries_total", upstream="main")
+    # with several workers the judge is another process, and a request may be faster than its verdict
+    assert 2 <= retries <= 2 * workers
     assert scrape.value("target_ejections_total", **bad) == 1
     assert scrape.value("target_ejections_total", **good) == 0
     assert (scrape.value("target_up", **bad), scrape.value("target_up", **good)) == (0, 1)
     assert scrape.value("upstream_available_targets", upstream="main") == 1
     assert scrape.value("requests_total", route="main", method="GET", status="200") == 8
-    until(lambda: Scrape(daemon).value("target_failures_total", **bad) == 2, "its failures are counted")
+    until(lambda: Scrape(daemon).value("target_failures_total", **bad) == retries, "its failures are counted")
 
 
 def test_checks_are_counted_by_their_outcome(
