@@ -219,6 +219,32 @@ def test_two_writers_of_one_pipe_do_not_tear_each_others_lines(
         assert [line for line in read if line.startswith(mark)] == lines
 
 
+WRITES_LONG_LINES = """
+import sys, threading
+from twistedgate.observers.writer import Writer
+writer, over = Writer("-", lambda: None), threading.Event()
+for number in range(200):
+    writer.hand(sys.argv[1].encode() * (100 + 331 * number % 20000) + b"\\n")
+writer.stop(over.set)
+over.wait()
+"""
+
+
+def test_processes_that_share_a_pipe_do_not_tear_long_lines() -> None:
+    reading, writing = os.pipe()
+    started = [
+        subprocess.Popen([sys.executable, "-c", WRITES_LONG_LINES, mark], stdout=writing) for mark in "ab"
+    ]
+    os.close(writing)
+    with os.fdopen(reading, "rb") as reader:
+        lines = reader.read().splitlines()
+    assert [process.wait(PATIENCE) for process in started] == [0, 0]
+    for mark in (b"a", b"b"):
+        assert [line for line in lines if line[:1] == mark] == [
+            mark * (100 + 331 * number % 20000) for number in range(200)
+        ]
+
+
 @pytest.mark.parametrize("length", [select.PIPE_BUF - 1, select.PIPE_BUF, select.PIPE_BUF * 3])
 def test_a_long_line_goes_alone(length: int, tmp_path: Path, make_writer: MakeWriter) -> None:
     path = tmp_path / "pipe"

@@ -2,19 +2,21 @@
 
 Batches are written in order and whole; a line that was cut in two by a full disk is ended before the next
 one begins.  Into a pipe or a socket, which several processes may share, lines go in pieces that no other
-process' lines get into.  What cannot be written is lost and counted, and the next batch tries again.  The
-thread is a daemon: a pipe that nobody reads does not keep the process alive.  This module does not know what
-a line says, nor the reactor.
+process' lines get into, and long lines while writers like this one wait.  What cannot be written is lost and
+counted, and the next batch tries again.  The thread is a daemon: a pipe that nobody reads does not keep the
+process alive.  This module does not know what a line says, nor the reactor.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import stat
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 STANDARD_OUTPUT = "-"
@@ -94,7 +96,7 @@ class Writer:
             if self._cut:
                 self._write(memoryview(b"\n"))
                 self._cut = False
-            with memoryview(batch) as view:
+            with memoryview(batch) as view, self._alone():
                 while written < len(batch):
                     end = _piece(batch, written) if self._is_shared else len(batch)
                     written += self._write(view[written:end])
@@ -120,6 +122,22 @@ class Writer:
         if trouble != self.trouble:
             self.trouble = trouble
             self._trouble_changed()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Have writers of other processes wait: a long line could be cut in two by one of theirs."""
+        if not self._is_shared:
+            yield
+            return
+        assert self._descriptor is not None
+        # a process that ends gives its lock back; where there are none, lines are as whole as can be
+        with suppress(OSError):
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     def _write(self, piece: memoryview) -> int:
         """Write some of ``piece``; waits for a pipe that takes nothing, whether it blocks or not."""
