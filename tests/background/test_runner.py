@@ -293,6 +293,17 @@ def test_a_cancelled_job_has_its_call_cut(scene: Scene) -> None:
     assert len(scene.action.finished) == 1
 
 
+def test_a_change_that_is_none_of_its_own_cuts_no_call(scene: Scene) -> None:
+    scene.action.script = [answer(), Signal()]
+    scene.submit("GET", concurrency=1)
+    identity = scene.submit("GET", concurrency=1, retries=1)
+    (run,) = scene.runner._runs.values()
+    assert run.claim.fence != run.claim.job.attempts
+    scene.runner._look_after(run)
+    scene.clock.advance(0)
+    assert scene.state(identity) == (State.RUNNING, "", 1)
+
+
 def test_a_store_that_is_away_is_told_later(scene: Scene) -> None:
     scene.action.script = [answer()]
     scene.store.is_away = True

@@ -207,7 +207,9 @@ class Runner:
 
     async def _check(self, run: _Run) -> None:
         job = await self.store.find(run.claim.job.id, self.wall())
-        is_ours = job is not None and job.state == State.RUNNING and job.attempts == run.claim.fence
+        # by the number of the run: a fence may count otherwise
+        number = run.claim.job.attempts
+        is_ours = job is not None and job.state == State.RUNNING and job.attempts == number
         if not is_ours and run.task is not None and not run.task.is_done:
             run.task.throw(Interrupted())
 
