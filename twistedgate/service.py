@@ -52,6 +52,7 @@ from twistedgate.upstream.witness import Witness
 from twistedgate.view import View
 from twistedgate.workers.crew import Launch
 from twistedgate.workers.handover import release_signals, take
+from twistedgate.workers.interpreter import run_module
 from twistedgate.workers.supervisor import Supervisor
 
 WORKER = "twistedgate.workers.worker"
@@ -115,7 +116,7 @@ class GatewayService(Service):
             return Alone(self._reactor, self.configuration, self._units, self._make_watching)
         # channels, operators and checks of many targets want theirs, too
         raise_descriptors()
-        launch = Launch([sys.executable, "-m", WORKER], unnotified(os.environ))
+        launch = Launch(run_module(WORKER), unnotified(os.environ))
         supervisor = Supervisor(self._reactor, workers, launch, self._make_watching, self._left)
         supervisor.on_deserted = self._desert
         self._upgrading = Upgrading(self._reactor, self.path, supervisor, program, self._upgrade_begins)

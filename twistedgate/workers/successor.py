@@ -29,6 +29,7 @@ from twistedgate.net.parent import end_with_parent
 from twistedgate.observers import cells
 from twistedgate.workers import channel, handover, scoreboard
 from twistedgate.workers.addresses import place
+from twistedgate.workers.interpreter import run_module
 from twistedgate.workers.material import collect, pack
 
 MODULE = "twistedgate.workers.successor"
@@ -72,7 +73,7 @@ def ask(
     ``OSError`` where no process can be started.
     """
     answer = _Answer()
-    command = [sys.executable, "-m", MODULE, path, *places]
+    command = [*run_module(MODULE), path, *places]
     process = reactor.spawnProcess(answer, sys.executable, command, env=dict(environment))
     timer = reactor.callLater(ANSWER_WITHIN, process.signalProcess, "KILL")
     return answer.ended.addCallback(_judge, agreement(configuration), timer)
