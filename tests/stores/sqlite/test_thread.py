@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.stores.sqlite.steps import NOW, queue
 from twistedgate.jobs.store import StoreAway, StoreFull
 from twistedgate.stores.sqlite.ledger import Ledger
 from twistedgate.stores.sqlite.opening import UnusableFile
-from twistedgate.stores.sqlite.thread import PATIENCE, Thread
+from twistedgate.stores.sqlite.thread import PATIENCE, SWITCH, Thread
 
 LONG = 20.0
 
@@ -99,6 +100,35 @@ async def test_whatever_waits_is_kept_by_one_commit(thread: Thread) -> None:
     held.let_go()
     assert len(set(await gatherResults(notes))) == 1
     assert len(await thread.perform(noted, is_write=False)) == 50
+
+
+async def test_a_busy_reactor_does_not_keep_the_file_waiting(thread: Thread) -> None:
+    await thread.perform(noted, is_write=False)
+    assert sys.getswitchinterval() <= SWITCH
+
+
+async def test_those_who_want_the_same_are_served_together(thread: Thread) -> None:
+    loads: list[list[int]] = []
+
+    def double(_: Ledger, given: list[int]) -> list[int]:
+        if 13 in given:
+            raise ValueError("unlucky")
+        loads.append(given)
+        return [2 * one for one in given]
+
+    held = Held(thread)
+    asked = [thread.perform_together(double, number) for number in (1, 2, 3)]
+    alone = thread.perform(note("alone"))
+    held.let_go()
+    assert await gatherResults(asked) == [2, 4, 6]
+    assert loads == [[1, 2, 3]]
+    await alone
+    held = Held(thread)
+    lucky, unlucky = thread.perform_together(double, 4), thread.perform_together(double, 13)
+    held.let_go()
+    assert await lucky == 8
+    with pytest.raises(ValueError, match="unlucky"):
+        await unlucky
 
 
 async def test_one_that_fails_harms_no_other_and_leaves_nothing(thread: Thread) -> None:

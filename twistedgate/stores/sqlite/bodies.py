@@ -7,7 +7,10 @@ Steps of a transaction; see ``ledger``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+import orjson
 
 from twistedgate.jobs.store import REQUEST, RESULT
 from twistedgate.stores.sqlite.ledger import Ledger
@@ -22,6 +25,9 @@ _DROP_INLINE: Final = {
     REQUEST: "UPDATE requests SET body = NULL WHERE seq = ? AND body IS NOT NULL",
     RESULT: "UPDATE results SET body = NULL WHERE seq = ? AND body IS NOT NULL",
 }
+_DROP_REQUESTS: Final = """
+    UPDATE requests SET body = NULL WHERE seq IN (SELECT value FROM json_each(?)) AND body IS NOT NULL
+"""
 
 
 def put_piece(ledger: Ledger, job: str, kind: str, number: int, piece: bytes) -> None:
@@ -57,12 +63,10 @@ def drop_body(ledger: Ledger, job: str, kind: str) -> None:
         ledger.execute(_DROP_INLINE[kind], known)
 
 
-def drop_request(ledger: Ledger, seq: int, job: str, is_inline: bool) -> None:
-    """Throw the request's body away, now that nobody sends it again."""
-    if is_inline:
-        ledger.execute(_DROP_INLINE[REQUEST], (seq,))
-    else:
-        drop_pieces(ledger, job, REQUEST)
+def drop_requests(ledger: Ledger, jobs: Sequence[int]) -> None:
+    """Throw small bodies of requests away, now that nobody sends them again."""
+    if jobs:
+        ledger.execute(_DROP_REQUESTS, (orjson.dumps(list(jobs)).decode(),))
 
 
 def erase_secrets(ledger: Ledger, seq: int) -> None:

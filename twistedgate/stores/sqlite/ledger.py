@@ -7,8 +7,11 @@ ledger changes nothing else: whatever goes wrong, the transaction is rolled back
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+SIZES: Final = (64, 32, 16, 8, 4, 2, 1)
+"""Rows that one statement takes."""
 
 
 class Ledger:
@@ -32,6 +35,18 @@ class Ledger:
     def all(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         """Return all rows."""
         return self.execute(statement, values).fetchall()
+
+    def many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Put rows into a statement's ``{rows}``, by as few statements as can be, which are prepared once."""
+        found: list[Any] = []
+        begin = 0
+        for size in SIZES:
+            while len(rows) - begin >= size:
+                row = f"({', '.join('?' * len(rows[begin]))})"
+                values = tuple(value for one in rows[begin : begin + size] for value in one)
+                found += self.all(statement.format(rows=", ".join([row] * size)), values)
+                begin += size
+        return found
 
     def free_slots(self, routes: Iterable[str]) -> None:
         """Note that runs of these routes have ended: others may begin, where some wait."""

@@ -5,15 +5,19 @@ Steps of a transaction; see ``ledger``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+import orjson
 
 from twistedgate.jobs.job import Counts, Job, Page, State
 from twistedgate.jobs.store import REQUEST, RESULT
-from twistedgate.stores.sqlite.bodies import drop_pieces, drop_request, erase_secrets
+from twistedgate.stores.sqlite.bodies import drop_pieces, drop_requests, erase_secrets
 from twistedgate.stores.sqlite.ledger import Ledger
 from twistedgate.stores.sqlite.rows import JOB, NUMBERS, is_remembered, read_job
 
 _FIND: Final = f"SELECT {JOB} FROM jobs WHERE id = ?"  # noqa: S608 -- our own words
+_FIND_ALL: Final = f"SELECT {JOB} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _LIST: Final = f"SELECT {JOB}, seq FROM jobs WHERE seq < ? AND (finished IS NULL OR finished + ttl > ?)"  # noqa: S608
 _CANCEL: Final = """
     UPDATE jobs SET state = 4, finished = ?, runner = '', deadline = ? + ttl, version = version + 1
@@ -39,9 +43,19 @@ _COUNT: Final = """
 _FARTHEST: Final = 2**63 - 1
 
 
+def find_all(ledger: Ledger, asked: Sequence[tuple[str, float]]) -> list[Job | None]:
+    """Return jobs by their ids, each as it is at the moment that is named with it."""
+    names = orjson.dumps([job for job, _ in asked]).decode()
+    rows = {row[0]: row for row in ledger.all(_FIND_ALL, (names,))}
+    return [_remembered(rows.get(job), now) for job, now in asked]
+
+
 def find(ledger: Ledger, job: str, now: float) -> Job | None:
     """Return a job for as long as it is remembered."""
-    row = ledger.one(_FIND, (job,))
+    return _remembered(ledger.one(_FIND, (job,)), now)
+
+
+def _remembered(row: tuple[Any, ...] | None, now: float) -> Job | None:
     if row is None:
         return None
     found = read_job(row, now)
@@ -74,7 +88,7 @@ def forget(ledger: Ledger, job: str, now: float) -> Job | None:
 def drop_all(ledger: Ledger, seq: int, job: str) -> int:
     """Throw away both bodies and the head of the answer; returns how many pieces there were."""
     ledger.execute("DELETE FROM results WHERE seq = ?", (seq,))
-    drop_request(ledger, seq, job, is_inline=True)
+    drop_requests(ledger, [seq])
     return drop_pieces(ledger, job, REQUEST) + drop_pieces(ledger, job, RESULT)
 
 

@@ -30,12 +30,12 @@ JOB: Final = (
 WIDTH: Final = 27
 """How many columns that is."""
 
-NEW_JOB: Final = (
-    "INSERT INTO jobs (id, route, owner, caller, state, submitted, started, attempts, due, runner, key, "
+NEW_JOBS: Final = (
+    "INSERT INTO jobs (seq, id, route, owner, caller, state, submitted, started, attempts, due, runner, key, "
     "fingerprint, callback, is_retried, ttl, queue_timeout, retries, priority, hold, deadline, has_secrets, "
-    "is_inline) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "is_inline) VALUES {rows}"
 )
-"""Takes what ``new_row`` returns."""
+"""Takes rows as ``new_row`` returns them."""
 
 
 def write_call(call: Call) -> bytes:
@@ -83,12 +83,12 @@ def has_secrets(call: Call) -> bool:
     return any(name.lower() in SECRETS for name, _ in call.headers)
 
 
-def new_row(new: NewJob, runner: str, now: float) -> tuple[Any, ...]:
+def new_row(seq: int, new: NewJob, runner: str, now: float) -> tuple[Any, ...]:
     """Return the row of a job that is run by ``runner`` at once, or is queued if that is empty."""
     terms = new.terms
     state, started, attempts = (RUNNING, now, 1) if runner else (QUEUED, None, 0)
     return (
-        *(new.id, new.route, new.owner, new.caller, state, now, started, attempts, now, runner),
+        *(seq, new.id, new.route, new.owner, new.caller, state, now, started, attempts, now, runner),
         *(new.key, new.fingerprint, new.callback, terms.delivery is Delivery.AT_LEAST_ONCE),
         *(terms.ttl, terms.queue_timeout, terms.retries, terms.priority, terms.hold),
         *(None if runner else now + terms.queue_timeout, has_secrets(new.call), new.body is not None),

@@ -7,11 +7,12 @@ Steps of a transaction; see ``ledger``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from twistedgate.jobs.job import Claim, End, Room, State
-from twistedgate.jobs.store import RESULT
-from twistedgate.stores.sqlite.bodies import drop_pieces, drop_request, erase_secrets
+from twistedgate.jobs.job import Claim, End, Head, Room, State
+from twistedgate.jobs.store import REQUEST, RESULT
+from twistedgate.stores.sqlite.bodies import drop_pieces, drop_requests, erase_secrets
 from twistedgate.stores.sqlite.ledger import Ledger
 from twistedgate.stores.sqlite.rows import JOB, NUMBERS, WIDTH, read_job, write_head
 
@@ -25,10 +26,10 @@ _CLAIM: Final = f"""
     RETURNING {JOB}, seq, is_inline, (SELECT body FROM requests WHERE requests.seq = jobs.seq)
 """  # noqa: S608 -- our own words
 _FINISH: Final = """
-    UPDATE jobs SET state = ?, finished = ?, status = ?, reason = ?, runner = '', deadline = ? + ttl,
-        version = version + 1
-    WHERE id = ? AND state = 1 AND attempts = ?
-    RETURNING seq, has_secrets, is_inline
+    UPDATE jobs SET state = column3, finished = column4, status = column5, reason = column6, runner = '',
+        deadline = column4 + ttl, version = version + 1
+    FROM (VALUES {rows}) WHERE jobs.id = column1 AND jobs.state = 1 AND attempts = column2
+    RETURNING id, seq, has_secrets, is_inline
 """
 _PUT_BACK: Final = """
     UPDATE jobs SET state = 0, due = ?, runner = '', deadline = max(submitted, ?) + queue_timeout,
@@ -62,28 +63,59 @@ def _claim(row: tuple[Any, ...], now: float) -> Claim:
     return Claim(job, (body or b"") if is_inline else None, fence=job.attempts)
 
 
-def finish(ledger: Ledger, ended: Claim, end: End, now: float) -> bool:
-    """Keep how a run ended."""
-    job = ended.job
-    head = end.head if end.state is State.SUCCEEDED else None
-    status = None if head is None else head.status
-    values = (NUMBERS[end.state], now, status, end.reason, now, job.id, ended.fence)
-    row = ledger.one(_FINISH, values)
-    if row is None:
-        return False
-    seq, has_secrets, is_inline = row
-    if has_secrets:
-        # before the row is written for another reason, which would leave a copy of them behind
-        erase_secrets(ledger, seq)
-    if end.state is State.SUCCEEDED:
-        if job.call.length:
-            drop_request(ledger, seq, job.id, is_inline)
-    else:
-        drop_pieces(ledger, job.id, RESULT)
-    if head is not None:
-        ledger.execute("INSERT INTO results VALUES (?, ?, ?)", (seq, write_head(head), end.body or None))
-    _left(ledger, ended)
-    return True
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What one runner says of a run's end."""
+
+    claim: Claim
+    end: End
+    now: float
+
+    @property
+    def head(self) -> Head | None:
+        """The head of the answer, where there is one."""
+        return self.end.head if self.end.state is State.SUCCEEDED else None
+
+    def row(self) -> tuple[Any, ...]:
+        """Return what ``_FINISH`` takes."""
+        status = None if self.head is None else self.head.status
+        return (
+            self.claim.job.id,
+            self.claim.fence,
+            NUMBERS[self.end.state],
+            self.now,
+            status,
+            self.end.reason,
+        )
+
+
+def finish(ledger: Ledger, runs: Sequence[Ended]) -> list[bool]:
+    """Keep how runs ended; each answer says whether it did."""
+    if len({one.claim.job.id for one in runs}) < len(runs):
+        # one statement ends a job once
+        return [ended for one in runs for ended in finish(ledger, [one])]
+    rows = {name: row for name, *row in ledger.many(_FINISH, [one.row() for one in runs])}
+    valid = [one for one in runs if one.claim.job.id in rows]
+    results, bodies = [], []
+    for one in valid:
+        job = one.claim.job
+        seq, has_secrets, is_inline = rows[job.id]
+        if has_secrets:
+            # before the row is written for another reason, which would leave a copy of them behind
+            erase_secrets(ledger, seq)
+        if one.head is not None:
+            results.append((seq, write_head(one.head), one.end.body or None))
+        if one.end.state is not State.SUCCEEDED:
+            drop_pieces(ledger, job.id, RESULT)
+        elif job.call.length and is_inline:
+            bodies.append(seq)
+        elif job.call.length:
+            drop_pieces(ledger, job.id, REQUEST)
+        ledger.changed.append(job.id)
+    ledger.many("INSERT INTO results VALUES {rows}", results)
+    drop_requests(ledger, bodies)
+    ledger.free_slots({one.claim.job.route for one in valid})
+    return [one.claim.job.id in rows for one in runs]
 
 
 def put_back(ledger: Ledger, ended: Claim, due: float, now: float) -> bool:

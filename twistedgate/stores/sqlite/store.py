@@ -8,7 +8,8 @@ more is put back: a job is never running without a runner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, Protocol, TypeVar
@@ -114,8 +115,9 @@ class SqliteStore:
     async def submit(self, job: NewJob, limits: Limits, now: float) -> Submission:
         """Keep a job, or say why not; when this returns, it is on the disk."""
         call = write_call(job.call)
-        submission = await self._thread.perform(
-            lambda ledger: submitting.submit(ledger, job, call, limits, now),
+        submission = await self._thread.perform_together(
+            submitting.submit,
+            submitting.Handed(job, call, limits, now),
             late=lambda late: self._unclaim([late.claim] if late.claim else [], now),
         )
         self._watchers.note(submission.job)
@@ -129,7 +131,8 @@ class SqliteStore:
 
     async def finish(self, claim: Claim, end: End, now: float) -> bool:
         """Say how a run ended."""
-        return await self._write(lambda ledger: running.finish(ledger, claim, end, now))
+        with _trying_again():
+            return await self._thread.perform_together(running.finish, running.Ended(claim, end, now))
 
     async def put_back(self, claim: Claim, due: float, now: float) -> bool:
         """Queue a job again."""
@@ -149,7 +152,7 @@ class SqliteStore:
 
     async def find(self, job: str, now: float) -> Job | None:
         """Return a job."""
-        found = await self._read(lambda ledger: owning.find(ledger, job, now))
+        found = await self._thread.perform_together(owning.find_all, (job, now), is_write=False)
         self._watchers.note(found)
         return found
 
@@ -218,11 +221,8 @@ class SqliteStore:
         return self._thread.perform(step, is_write=False)
 
     async def _write(self, step: Callable[[Ledger], T], late: Callable[[T], object] | None = None) -> T:
-        try:
+        with _trying_again():
             return await self._thread.perform(step, late=late)
-        except StoreFull as full:
-            # only who brings something new is told so; what is there already is to be tried again
-            raise StoreAway(str(full)) from full
 
     def _unclaim(self, claims: list[Claim], now: float) -> None:
         def put_back(ledger: Ledger) -> None:
@@ -276,6 +276,15 @@ class SqliteStore:
     def _not_looked(self, _: object) -> None:
         # it is told to those who ask for jobs
         self._is_looking = False
+
+
+@contextmanager
+def _trying_again() -> Iterator[None]:
+    """Say of a full disk that the store is away: what is there already is to be tried again."""
+    try:
+        yield
+    except StoreFull as full:
+        raise StoreAway(str(full)) from full
 
 
 def _sum(one: Swept, other: Swept) -> Swept:
