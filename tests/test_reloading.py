@@ -36,7 +36,8 @@ class House:
         self.file: Configuration | Exception = self.present
         self.answer: Deferred[None] | Exception | None = None
         self.used: list[Configuration] = []
-        settling = Settling(Resolver(self.network, self.names))
+        self.resolver = Resolver(self.network, self.names)
+        settling = Settling(self.resolver)
         self.reloading = Reloading("a.ini", settling, self._load, lambda: self.present, self._use)
 
     def _load(self) -> Configuration:
@@ -169,6 +170,15 @@ def test_one_that_is_being_put_to_use_is_waited_for(house: House) -> None:
         "changed gateway (drain_delay)",
         "changed gateway (max_connections)",
     ]
+
+
+def test_names_are_not_forgotten_while_a_configuration_is_put_to_use(house: House) -> None:
+    house.answer = Deferred()
+    outcomes = house.ask(with_target("name.test"))
+    house.names.answer("name.test", "192.0.2.1")
+    assert (outcomes, repr(house.resolver)) == ([], "<Resolver [<name.test 192.0.2.1>]>")
+    house.answer.callback(None)
+    assert (outcomes[0].said, repr(house.resolver)) == ("added upstream:orders", "<Resolver []>")
 
 
 def test_the_names_of_a_configuration_are_the_hosts_of_its_targets() -> None:

@@ -76,10 +76,16 @@ class Reloading:
             _log.warn("the reload that waits for names is given up: {reason}", reason=reason)
             waiting.callback(Outcome(errors=(f"given up while it waited for names: {reason}",)))
 
-    def _go_on(self, configuration: Configuration) -> None:
+    def _go_on(self, configuration: Configuration) -> Deferred[Outcome]:
         asked, self._waiting = self._waiting, None
         assert asked is not None
-        self._using.run(self._put_to_use, configuration).addErrback(_refused).chainDeferred(asked)
+
+        def tell(outcome: Outcome) -> Outcome:
+            asked.callback(outcome)
+            return outcome
+
+        # what is returned is waited for by whoever keeps the names known
+        return self._using.run(self._put_to_use, configuration).addErrback(_refused).addCallback(tell)
 
     def _put_to_use(self, configuration: Configuration) -> Deferred[Outcome]:
         before = self._present()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
+from tests.conftest import LoggedFailures
 from tests.upstream.network import Names
 from twistedgate.upstream.resolver import FIRST_LOOKUP, Resolver
 from twistedgate.upstream.settling import Settling
@@ -83,4 +85,29 @@ def test_names_are_known_to_whoever_watches_them_at_the_end() -> None:
     assert heard == [("192.0.2.1",)]
     assert waiting.lookups.asked == ["a.test"]
     waiting.resolver.stop()
+    assert waiting.is_clean
+
+
+def test_names_stay_known_until_what_is_done_then_is_over() -> None:
+    waiting = Waiting()
+    heard: list[tuple[str, ...]] = []
+    doing: Deferred[None] = Deferred()
+    waiting.wait(["a.test"], lambda: doing)
+    waiting.lookups.answer("a.test", "192.0.2.1")
+    waiting.resolver.watch("a.test", heard.append)
+    assert heard == [("192.0.2.1",)]
+    waiting.resolver.stop()
+    doing.callback(None)
+    assert waiting.is_clean
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_fails_then_leaves_nothing_behind(is_late: bool, logged_failures: LoggedFailures) -> None:
+    waiting = Waiting()
+    doing: Deferred[None] = Deferred() if is_late else fail(ValueError("no"))
+    waiting.wait(["a.test"], lambda: doing)
+    waiting.lookups.answer("a.test", "192.0.2.1")
+    if is_late:
+        doing.errback(ValueError("no"))
+    assert len(logged_failures.flush(ValueError)) == 1
     assert waiting.is_clean

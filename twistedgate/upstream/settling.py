@@ -1,7 +1,8 @@
 """Waits until names are settled: known, known not to exist, or looked up in vain for as long as is sensible.
 
 One set of names at a time; whoever waits for another set waits for the old one no longer.  While it waits,
-the names are watched, and so are known at once to whoever watches them next.  This module does not know what
+the names are watched, and so are known at once to whoever watches them next; so they are until what is done
+then is over.  This module does not know what
 is done when the wait is over.
 """
 
@@ -10,7 +11,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import Logger
+
 from twistedgate.upstream.resolver import Resolver, Watch
+
+_log = Logger()
 
 _BEGINNING = ""
 """Stands among the names until all of them are watched: some are settled at once."""
@@ -34,7 +40,10 @@ class Settling:
         return sorted(self._open)
 
     def wait(self, names: Iterable[str], then: Callable[[], object]) -> None:
-        """Call ``then`` once all ``names`` are settled, at once if they are; an earlier wait ends unheard."""
+        """Call ``then`` once all ``names`` are settled, at once if they are; an earlier wait ends unheard.
+
+        What it returns may be a Deferred: names stay watched until it fires.
+        """
         self.stop()
         self._then = then
         self._open = {*names, _BEGINNING}
@@ -47,17 +56,19 @@ class Settling:
         """Wait no longer."""
         watches, self._watches = self._watches, []
         self._open = set()
-        for watch in watches:
-            watch.stop()
+        _stop(watches)
 
     def _settled(self, name: str) -> None:
         self._open.discard(name)
         if self._open:
             return
         watches, self._watches = self._watches, []
-        try:
-            self._then()
-        finally:
-            # not before: whoever needs the names watches them by now, or they would be looked up anew
-            for watch in watches:
-                watch.stop()
+        # not before it is done: whoever needs the names watches them by then, or they would be looked up anew
+        done = maybeDeferred(self._then)
+        done.addErrback(lambda failure: _log.failure("what waited for names failed", failure))
+        done.addCallback(lambda _: _stop(watches))
+
+
+def _stop(watches: Iterable[Watch]) -> None:
+    for watch in watches:
+        watch.stop()
