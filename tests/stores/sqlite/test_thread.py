@@ -40,9 +40,13 @@ class Held:
 
     def __init__(self, thread: Thread) -> None:
         self._may_go = threading.Event()
+        self._reactor = thread._reactor
+        self.begun: Deferred[None] = Deferred()
+        """What is asked after that is not in the same batch."""
         self.done = thread.perform(self._wait, is_write=False)
 
     def _wait(self, _: Ledger) -> None:
+        self._reactor.callFromThread(self.begun.callback, None)
         assert self._may_go.wait(LONG)
 
     def let_go(self) -> None:
@@ -96,6 +100,7 @@ def noted(ledger: Ledger) -> list[str]:
 
 async def test_whatever_waits_is_kept_by_one_commit(thread: Thread) -> None:
     held = Held(thread)
+    await held.begun
     notes = [thread.perform(note(str(number))) for number in range(50)]
     held.let_go()
     assert len(set(await gatherResults(notes))) == 1
@@ -117,6 +122,7 @@ async def test_those_who_want_the_same_are_served_together(thread: Thread) -> No
         return [2 * one for one in given]
 
     held = Held(thread)
+    await held.begun
     asked = [thread.perform_together(double, number) for number in (1, 2, 3)]
     alone = thread.perform(note("alone"))
     held.let_go()
@@ -124,6 +130,7 @@ async def test_those_who_want_the_same_are_served_together(thread: Thread) -> No
     assert loads == [[1, 2, 3]]
     await alone
     held = Held(thread)
+    await held.begun
     lucky, unlucky = thread.perform_together(double, 4), thread.perform_together(double, 13)
     held.let_go()
     assert await lucky == 8
@@ -137,6 +144,7 @@ async def test_one_that_fails_harms_no_other_and_leaves_nothing(thread: Thread) 
         raise ValueError("it went wrong")
 
     held = Held(thread)
+    await held.begun
     before, failing, after = thread.perform(note("a")), thread.perform(fail), thread.perform(note("b"))
     held.let_go()
     await before
@@ -161,6 +169,7 @@ async def test_a_full_disk_keeps_nothing_by_half_and_is_over_when_there_is_room(
 
     await thread.perform(limit(60), is_write=False)
     held = Held(thread)
+    await held.begun
     full, small = thread.perform(fill), thread.perform(note("small"))
     held.let_go()
     with pytest.raises(StoreFull):
@@ -224,6 +233,7 @@ async def test_nobody_waits_longer_than_there_is_patience(
 ) -> None:
     late: list[int] = []
     held = Held(thread)
+    await held.begun
     waiting = thread.perform(note("a"), late=late.append)
     clock.now += PATIENCE
     thread.expire()
@@ -265,6 +275,7 @@ async def test_what_was_done_too_late_is_told_to_whoever_can_undo_it(
 async def test_who_leaves_is_not_waited_for_and_his_errand_is_run(thread: Thread) -> None:
     late: Deferred[int] = Deferred()
     held = Held(thread)
+    await held.begun
     leaving = thread.perform(note("a"), late=late.callback)
     leaving.cancel()
     with pytest.raises(CancelledError):
