@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def test_a_reload_asked_for_in_an_upgrade_is_not_forgotten(file: Path) -> None:
     previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
-        os.kill(os.getpid(), signal.SIGHUP)
+        # to this thread: another one does not hold it back
+        signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
         options = Options()
         options.parseOptions(["--config", str(file)])
         makeService(options)

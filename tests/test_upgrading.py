@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,7 @@ def test_a_signal_that_comes_at_that_moment_is_this_programs(scene: Scene) -> No
     def hindrance() -> str:
         if not heard:
             # it is held back here, and delivered when it is released
-            os.kill(os.getpid(), signal.SIGUSR2)
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR2)
             assert heard == []
             return "for once"
         return ""
