@@ -18,7 +18,7 @@ from twistedgate.config.difference import check_reload, differences, summary
 from twistedgate.config.errors import ConfigurationErrors
 from twistedgate.config.model import Configuration
 from twistedgate.downstream.listeners import CannotListen
-from twistedgate.serving import CannotServe
+from twistedgate.serving import CANNOT_BE_MADE, CannotServe
 from twistedgate.upstream.settling import Settling
 
 _log = Logger()
@@ -115,7 +115,7 @@ def _refused(failure: Failure) -> Outcome:
         errors = error.errors
     else:
         _log.failure("reload refused: what it asks for cannot be made", failure)
-        errors = ("what it asks for cannot be made; the gateway's log has the traceback",)
+        errors = (CANNOT_BE_MADE,)
     for one in errors:
         _log.error("reload refused: {error}", error=one)
     what = "1 error" if len(errors) == 1 else f"{len(errors)} errors"

@@ -62,6 +62,9 @@ QUIET = 1.0
 DRAIN_POLL = 0.05
 """Seconds between two looks at whether everything under way has ended."""
 
+CANNOT_BE_MADE = "what it asks for cannot be made; the gateway's log has the traceback"
+"""Said of a failure that nobody expected: whoever asks for a reload is told nothing of its text."""
+
 TLSOf = Callable[[UpstreamConfig, TargetConfig], ClientTLS | None]
 
 

@@ -20,6 +20,7 @@ from tests.workers.pretending import descriptors
 from twistedgate.balancing.health import State
 from twistedgate.config.model import Configuration
 from twistedgate.net.opened import Opened, open_listening
+from twistedgate.serving import CANNOT_BE_MADE
 from twistedgate.units import Units
 from twistedgate.upstream.judging import Standing
 from twistedgate.workers.channel import HELLO, Channel, Message, adopt, pair
@@ -219,9 +220,19 @@ def test_what_is_abandoned_leaves_nothing_behind(scene: Scene) -> None:
     assert scene.ask(client).endswith(b"new")
 
 
-def test_what_cannot_be_made_is_told_and_changes_nothing(
+def test_what_nobody_expected_is_logged_and_told_without_its_text(
     scene: Scene, logged_failures: LoggedFailures
 ) -> None:
+    scene.serve(OLD)
+    scene.revision += 1
+    scene.boss.send("configure", b"no pickle", revision=scene.revision, listeners=[])
+    scene.loop.until(lambda: len(scene.heard("prepared")) == 2)
+    assert scene.heard("prepared")[-1]["errors"] == [CANNOT_BE_MADE]
+    assert len(logged_failures.flush()) == 1
+    assert scene.ask(scene.connect()).endswith(b"old")
+
+
+def test_an_address_that_cannot_be_had_is_told_and_changes_nothing(scene: Scene) -> None:
     scene.serve(OLD)
     # the material lacks it, as if the supervisor had sent another configuration
     scene.revision += 1
@@ -237,8 +248,8 @@ def test_what_cannot_be_made_is_told_and_changes_nothing(
     )
     scene.loop.until(lambda: len(scene.heard("prepared")) == 2)
     (error,) = scene.heard("prepared")[-1]["errors"]
+    assert error.startswith("[listener:new] endpoint: ")
     assert "the file '/c' was not given to this worker" in error
-    assert len(logged_failures.flush()) == 1
     scene.loop.turn()
     assert descriptors() == before
     assert scene.ask(scene.connect()).endswith(b"old")

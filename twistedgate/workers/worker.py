@@ -29,13 +29,14 @@ from twisted.logger import (
 )
 
 from twistedgate.config.model import Configuration
+from twistedgate.downstream.listeners import CannotListen
 from twistedgate.net.allocator import keep_memory
 from twistedgate.net.opened import Opened
 from twistedgate.net.parent import end_with_parent
 from twistedgate.net.signals import install_signals
 from twistedgate.net.streams import take_closed_streams
 from twistedgate.observers.metrics import Metrics
-from twistedgate.serving import Circumstances, Prepared, Server, TLSOf
+from twistedgate.serving import CANNOT_BE_MADE, Circumstances, Prepared, Server, TLSOf
 from twistedgate.units import Units
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.workers.accepting import Share
@@ -54,7 +55,7 @@ BEAT = 1.0
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """A terminal's Ctrl-C reaches every process; what an operator wants is for the supervisor."""
 
-_log = Logger()
+_log = Logger("twistedgate.workers.worker")
 
 
 class Worker:
@@ -145,9 +146,11 @@ class Worker:
             if self._server is None:
                 self._server = self._make_server(configuration)
             self._prepared[revision] = self._server.prepare(configuration, material.read)
-        except Exception as error:  # noqa: BLE001 -- a third party's policy may raise anything
+        except CannotListen as error:
+            errors.append(str(error))
+        except Exception:  # noqa: BLE001 -- a third party's policy may raise anything
             _log.failure("what is to be served cannot be made")
-            errors.append(f"{type(error).__name__}: {error}")
+            errors.append(CANNOT_BE_MADE)
         finally:
             for opened in self._opened.values():
                 # the listeners have copies
