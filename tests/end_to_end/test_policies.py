@@ -58,6 +58,7 @@ class TeaTime(Policy):
     def on_finish(self, exchange):
         """Count out."""
         self._under_way -= 1
+        print("the tea is over")
 '''
 
 
@@ -179,3 +180,10 @@ def test_a_policy_of_another_distribution_is_found_and_obeyed(ruled: Daemon, rec
     assert [answer.status for answer in answers] == [200, 200, 429, 429]
     assert [answer.value("X-Under-Way") for answer in answers] == ["1"] * 4
     assert len(recorder.visits_to("/tea")) == 2
+
+
+def test_what_a_policy_prints_is_logged(ruled: Daemon) -> None:
+    """Standard output belongs to the access log."""
+    with ruled.connect() as client:
+        client.get("/tea")
+    ruled.wait_for_log(r"\[stdout#info\] (worker \d: )?the tea is over")

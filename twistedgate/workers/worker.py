@@ -272,9 +272,8 @@ def main(arguments: Sequence[str]) -> int:
     running: Any = reactor
     worker = Worker(running, all_units(), Scoreboard.attach(SCOREBOARD).row(row))
     log = WorkerLog(worker.log, running.callFromThread)
-    globalLogBeginner.beginLoggingTo(
-        [FilteringLogObserver(log, [_without_routine()])], redirectStandardIO=False
-    )
+    # what a policy prints is logged, too, as twistd has it: its output is the access log's
+    globalLogBeginner.beginLoggingTo([FilteringLogObserver(log, [_without_routine()])])
     adopt(running, CHANNEL, worker.channel)
     running.callWhenRunning(install_signals, running, {signal.SIGTERM: worker.leave})
     running.callWhenRunning(worker.start)
