@@ -66,6 +66,8 @@ class SharedGate(Gate):
         # both enter the last place.  A lock that is free costs no system call, and to release and take it
         # are two atomic instructions with a full fence between what is before and what is behind (x86:
         # either of them; ARM: a release followed by an acquire, so in this order).  Nobody else has it.
+        # So of all that are inside at a time, the last one to count itself has seen all the others, whose
+        # cells went no lower before they left: its sum was not above the limit, and neither are they.
         self._release()
         self._acquire()
         if self._total(self._gauge) > self.limit:
