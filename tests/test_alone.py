@@ -28,6 +28,7 @@ class Scene:
         self.running = Running(folder, FRONT, orders(), WORD.format("old"))
         self.alone: Alone = self.running.alone
         self.use(self.prepare(FRONT, orders(), WORD.format("old")))
+        self.alone.start()
 
     def prepare(self, *sections: str) -> Deferred[Both]:
         """Prepare another configuration."""

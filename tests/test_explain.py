@@ -180,16 +180,10 @@ priority = 9
 """
 
 
-class Running(Units):
-    """Units of those who run jobs."""
-
-    runs_jobs = True
-
-
 @pytest.fixture
 def with_jobs(tmp_path: Path) -> Configuration:
     (tmp_path / "j.ini").write_text(JOBS)
-    return Running().load(str(tmp_path / "j.ini"), {})
+    return Units().load(str(tmp_path / "j.ini"), {})
 
 
 def test_the_table_begins_with_jobs_and_says_what_becomes_one(with_jobs: Configuration) -> None:

@@ -144,28 +144,15 @@ JOBS = "[listener:a]\nendpoint = tcp:0\n[key-auth:k]\n[key-auth:l]\nheader = X-L
 ROUTE = "path = *\nrespond = 200\nasync = optional\n"
 
 
-class Running(Units):
-    """Units of those who run jobs."""
-
-    runs_jobs = True
-
-
 def loading(text: str, folder: Path, units: Units | None = None) -> str:
     """Return what is wrong with a file, without its name."""
     file = folder / "a.ini"
     file.write_text(JOBS + text)
     try:
-        (units or Running()).load(str(file), {})
+        (units or Units()).load(str(file), {})
     except ConfigurationErrors as errors:
         return str(errors).replace(str(file), "a.ini")
     return ""
-
-
-def test_nobody_runs_jobs_yet_and_nothing_else_is_wrong(tmp_path: Path) -> None:
-    assert loading(f"[route:r]\n{ROUTE}", tmp_path, Units()) == (
-        "a.ini: [route:r] async: jobs are not run yet; leave it off"
-    )
-    assert "[gateway] state: nothing is kept" in loading("[gateway]\nstate = sqlite:a\n", tmp_path, Units())
 
 
 @pytest.mark.parametrize(
@@ -185,7 +172,7 @@ def test_before_jobs_stand_the_policies_that_know_their_callers(
     text: str, titles: tuple[str, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "b.ini").write_text(JOBS + text)
-    units = Running()
+    units = Units()
     assert units.identifying(units.load(str(tmp_path / "b.ini"), {})) == titles
 
 
@@ -207,7 +194,7 @@ def test_somebody_can_ask_for_each_job(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("module")
 def test_a_policy_that_cannot_tell_whether_credentials_are_there_is_no_owner_of_jobs(tmp_path: Path) -> None:
     text = f"[who-calls:w]\n[route:r]\n{ROUTE}policies = who-calls:w\n"
-    units = Running([Marker("who-calls", "their_policies")])
+    units = Units([Marker("who-calls", "their_policies")])
     assert loading(text, tmp_path, units) == (
         "a.ini:11: [route:r] async: who-calls:w cannot tell whether credentials are there, "
         "so nobody could ask for a job; accepted: off, or another policy"

@@ -9,13 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from twistedgate.background.service import JobService
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
+from twistedgate.jobs.store import StoreAway
 from twistedgate.net.tls import ClientTLS
 from twistedgate.observers.measures import Measures
 from twistedgate.serving import Circumstances, Prepared, Server, TLSOf
+from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
 from twistedgate.upstream.judges import Judges
 from twistedgate.upstream.judging import Judging, Standing, Watching
@@ -23,6 +28,8 @@ from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.witness import Witness
 from twistedgate.workers.columns import Columns
 from twistedgate.workers.scoreboard import COLUMNS, SUPERVISOR, Scoreboard
+
+_log = Logger()
 
 WatchingOf = Callable[[TLSOf, Witness], Watching]
 
@@ -55,15 +62,21 @@ class Alone:
         self._reactor = reactor
         self._chance = chance
         self.judges = Judges(watching(self._tls_of, self.measures), self._publish)
+        jobs = JobService(reactor, make_store(configuration.gateway, reactor))
+        self.store = jobs.store
         self.server = Server(
             reactor,
             configuration,
             units,
-            Circumstances(self._make_surroundings, metrics=self.measures.metrics),
+            Circumstances(self._make_surroundings, self.measures.metrics, jobs),
         )
         self.server.swept = self.judges.sweep
         self._is_accepting = False
         self._is_draining = False
+        self._is_open = False
+        self._waiting: list[Deferred[None]] = []
+        self.on_deserted: Callable[[], object] = lambda: None
+        """Called when there is no place for jobs."""
 
     def _make_surroundings(self, tls: TLSOf) -> Surroundings:
         return Surroundings(self._reactor, time.monotonic, self._chance, tls, self.judges.port)
@@ -106,9 +119,26 @@ class Alone:
     def start(self) -> None:
         """The reactor runs."""
         self.server.access_log.reopen()
+        self.server.jobs.start().addCallbacks(self._opened, self._lack_store)
+
+    def _opened(self, _: None) -> None:
+        """There is a place for jobs: those may come in who waited for it."""
+        self._is_open = True
+        waiting, self._waiting = self._waiting, []
+        for waits in waiting:
+            self.resume_accepting().chainDeferred(waits)
+
+    def _lack_store(self, failure: Failure) -> None:
+        failure.trap(StoreAway)
+        _log.critical("jobs cannot be kept: {why}", why=failure.value)
+        self.on_deserted()
 
     def resume_accepting(self) -> Deferred[None]:
-        """Let clients in."""
+        """Let clients in, once there is a place for their jobs."""
+        if not self._is_open:
+            waits: Deferred[None] = Deferred()
+            self._waiting.append(waits)
+            return waits
         self._is_accepting = True
         self.server.listeners.resume_accepting()
         return succeed(None)
@@ -120,7 +150,7 @@ class Alone:
     def drain(self, timeout: float) -> Deferred[None]:
         """Accept no more, and wait until what is under way has ended."""
         self._is_draining = True
-        return ensureDeferred(self.server.drain(timeout))
+        return self.server.drain(timeout)
 
     def stop(self) -> Deferred[None]:
         """Close everything that is left."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 
 from twistedgate.config.model import Configuration, ListenerConfig
+from twistedgate.jobs.store import JobStore
 from twistedgate.net.opened import Opened
 from twistedgate.observers.measures import Measures
 from twistedgate.upstream.judges import Judges
@@ -53,6 +54,8 @@ class Serves(Protocol):
     judges: Judges
     board: Scoreboard
     measures: Measures
+    store: JobStore
+    """Where jobs are kept, for those who ask about all of them."""
 
     # a configuration takes effect
 

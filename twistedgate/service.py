@@ -40,6 +40,7 @@ from twistedgate.net.signals import install_signals
 from twistedgate.operations import ONE_PROCESS, Operations
 from twistedgate.reloading import Reloading, names_of
 from twistedgate.serving import CannotServe, TLSOf
+from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
 from twistedgate.upgrading import NO_PROGRAM, Program, Upgrading
 from twistedgate.upstream.judging import Watching
@@ -53,7 +54,7 @@ from twistedgate.view import View
 from twistedgate.workers.crew import Launch
 from twistedgate.workers.handover import release_signals, take
 from twistedgate.workers.interpreter import run_module
-from twistedgate.workers.supervisor import Supervisor
+from twistedgate.workers.supervisor import Means, Supervisor
 
 WORKER = "twistedgate.workers.worker"
 """The program of a worker."""
@@ -113,11 +114,15 @@ class GatewayService(Service):
     def _make_crew(self, program: Program) -> Serves:
         workers = self.configuration.gateway.workers or len(os.sched_getaffinity(0))
         if workers == 1 and self._left is None:
-            return Alone(self._reactor, self.configuration, self._units, self._make_watching)
+            alone = Alone(self._reactor, self.configuration, self._units, self._make_watching)
+            alone.on_deserted = self._desert
+            return alone
         # channels, operators and checks of many targets want theirs, too
         raise_descriptors()
         launch = Launch(run_module(WORKER), unnotified(os.environ))
-        supervisor = Supervisor(self._reactor, workers, launch, self._make_watching, self._left)
+        store = make_store(self.configuration.gateway, self._reactor)
+        means = Means(launch, self._make_watching, store)
+        supervisor = Supervisor(self._reactor, workers, means, self._left)
         supervisor.on_deserted = self._desert
         self._upgrading = Upgrading(self._reactor, self.path, supervisor, program, self._upgrade_begins)
         self._upgrading.opened = self.opened

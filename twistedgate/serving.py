@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistedgate.assembly import Assembler, Gates
+from twistedgate.background.service import JobService
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.downstream.capacity import Capacity, Others
 from twistedgate.downstream.hosting import Serving
@@ -86,6 +87,7 @@ class Circumstances:
 
     surroundings: Callable[[TLSOf], Surroundings]
     metrics: Metrics
+    jobs: JobService
     counting: Counting = field(default_factory=OwnCounts)
     opened: Callable[[ListenerConfig], Opened | None] = _no_socket
     """Returns the socket of a new listener if it is open already."""
@@ -133,7 +135,8 @@ class Server:
         self.access_log = _make_access_log(reactor, configuration)
         self.gates = Gates(circumstances.counting)
         self._reactor = reactor
-        self._assembler = Assembler(units, self.gates, self._observe, time.monotonic)
+        self.jobs = circumstances.jobs
+        self._assembler = Assembler(units, self.gates, self._observe, time.monotonic, self.jobs.port)
         self._name = f"twistedgate-{secrets.token_hex(4)}"
         self._request_ids = RequestIds(secrets.token_hex(6))
         self._serving = Serving()
@@ -143,6 +146,11 @@ class Server:
 
     def _observe(self, exchange: Exchange) -> None:
         self._metrics.count(exchange)
+        self.access_log.write(exchange)
+
+    def _observe_run(self, exchange: Exchange) -> None:
+        """A call was made for a job: no client's request, and written down all the same."""
+        exchange.finished = exchange.finished or time.monotonic()
         self.access_log.write(exchange)
 
     @property
@@ -224,6 +232,7 @@ class Server:
             replaced.stop()
             # opened now, so that an operator who looks after a reload sees what is wrong with it
             self.access_log.reopen()
+        self.jobs.commit(configuration, prepared.gateway.jobs, self._observe_run)
         self._sweep_every(_sweep_interval(configuration))
         # what was frozen last time and is gone by now would stay for ever
         gc.unfreeze()
@@ -255,11 +264,17 @@ class Server:
 
     # the end
 
-    async def drain(self, timeout: float, gently: bool = False) -> None:
+    def drain(self, timeout: float, gently: bool = False) -> Deferred[None]:
         """Accept no more, and wait until what is under way has ended, ``timeout`` seconds at most.
 
-        Gently means that others take over: a connection that was used a moment ago may ask once more.
+        Calls of jobs are given ``async_drain_timeout``.  Gently means that others take over: a connection
+        that was used a moment ago may ask once more.
         """
+        clients = Deferred.fromCoroutine(self._drain_clients(timeout, gently))
+        jobs = self.jobs.drain(self.configuration.gateway.async_drain_timeout)
+        return gatherResults([clients, jobs], consumeErrors=True).addCallback(lambda _: None)
+
+    async def _drain_clients(self, timeout: float, gently: bool) -> None:
         self.listeners.stop_accepting()
         self._let_end(gently)
         _log.info("draining {count} connections", count=self.listeners.open_count)
@@ -285,7 +300,7 @@ class Server:
         self.listeners.abort()
         self.upstreams.stop()
         self.tally()
-        return self.access_log.stop()
+        return self.jobs.stop().addCallback(lambda _: self.access_log.stop())
 
 
 def _proxies(configuration: Configuration) -> dict[str, ListenerConfig]:

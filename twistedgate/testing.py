@@ -211,8 +211,6 @@ class MemoryGateway:
 class _Units(Units):
     """The policies that are installed, and those of the test."""
 
-    runs_jobs = True
-
     def __init__(self, policies: Iterable[type[Policy]]) -> None:
         super().__init__(published_policies())
         self._given = {_kind(policy): policy for policy in policies}

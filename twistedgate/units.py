@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from twistedgate.config.check import Check, Fault
-from twistedgate.config.errors import ConfigurationError, ConfigurationErrors, Place
 from twistedgate.config.load import load
 from twistedgate.config.model import KINDS, Configuration, RouteConfig
 from twistedgate.policy import Policy, Stage
@@ -51,9 +50,6 @@ def class_name(kind: str) -> str:
 class Units:
     """Every kind of policy there is: our own, and those that were published."""
 
-    runs_jobs = False
-    """Whether jobs are run yet: as long as nobody runs them, a configuration with jobs is refused."""
-
     def __init__(self, published: Iterable[Published] = ()) -> None:
         self._modules: dict[str, list[str]] = {
             module.name.replace("_", "-"): [f"{_OURS}.{module.name}"]
@@ -68,10 +64,7 @@ class Units:
 
     def load(self, path: str, variables: Mapping[str, str] = os.environ) -> Configuration:
         """Return the configuration in the file; raises ``ConfigurationErrors`` with every error."""
-        configuration = load(path, self, (*CHECKS, self._unbounded, self._unidentified), variables)
-        if not self.runs_jobs:
-            _refuse_jobs(configuration, path)
-        return configuration
+        return load(path, self, (*CHECKS, self._unbounded, self._unidentified), variables)
 
     def _unbounded(self, configuration: Configuration) -> Iterator[Fault]:
         """Return a fault for each route where a policy holds whole bodies and nothing bounds them."""
@@ -141,21 +134,6 @@ class Units:
         """Return the ``Config`` of a kind, as ``find`` returns its class."""
         policy = self.find(kind)
         return None if policy is None else policy.Config
-
-
-def _refuse_jobs(configuration: Configuration, path: str) -> None:
-    errors = [
-        ConfigurationError(
-            Place(path, 0), f"route:{route.name}", "async", "jobs are not run yet; leave it off"
-        )
-        for route in configuration.routes.values()
-        if route.has_jobs
-    ]
-    if not configuration.gateway.state.is_memory:
-        what = "nothing is kept outside of the process yet; use state = memory:"
-        errors.append(ConfigurationError(Place(path, 0), "gateway", "state", what))
-    if errors:
-        raise ConfigurationErrors(errors)
 
 
 def _is_policy(found: Any) -> bool:

@@ -17,6 +17,7 @@ from tests.net.loop import Loop, a_loop
 from tests.upstream.network import Names, Probe
 from twistedgate.config.model import Configuration
 from twistedgate.serving import TLSOf
+from twistedgate.stores.memory import MemoryStore
 from twistedgate.units import Units
 from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.prober import Probing
@@ -27,7 +28,7 @@ from twistedgate.workers.crew import Launch
 from twistedgate.workers.handover import Handover
 from twistedgate.workers.material import unpack
 from twistedgate.workers.member import CHANNEL
-from twistedgate.workers.supervisor import Supervisor
+from twistedgate.workers.supervisor import Means, Supervisor
 
 GATEWAY = """\
 [gateway]
@@ -127,7 +128,8 @@ class Theatre:
 
     def make(self, left: Handover | None = None, workers: int = 2) -> Supervisor:
         """Make a supervisor."""
-        return Supervisor(self.reactor, workers, Launch(["python"], {"A": "b"}), self._watching, left)
+        means = Means(Launch(["python"], {"A": "b"}), self._watching, MemoryStore("supervisor", 1 << 20))
+        return Supervisor(self.reactor, workers, means, left)
 
     def _watching(self, tls: TLSOf, witness: Witness) -> Watching:
         names, probing = Names(), Probing(self.reactor, self._now, lambda: 0.5, Probe())

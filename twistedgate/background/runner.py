@@ -83,7 +83,9 @@ class Runner:
         self._runs: dict[str, _Run] = {}
         self._is_claiming = False
         self._is_wanted = False
+        self._has_looked = False
         self._is_ending = False
+        self._is_over = False
         self._looping = [self._loop(self._renew, RENEW), self._loop(self._sweep, SWEEP)]
 
     def __repr__(self) -> str:
@@ -103,7 +105,7 @@ class Runner:
         self.wake()
 
     def start(self) -> None:
-        """Begin to perform jobs; the store is open."""
+        """Begin to perform jobs; the store is open.  Nothing is claimed before time has acted on it."""
         self.store.on_work(self.wake)
         for loop, interval in self._looping:
             loop.start(interval, now=True).addErrback(
@@ -121,6 +123,7 @@ class Runner:
             self._interrupt(run)
         while self._runs:
             await deferLater(self._reactor, SWEEP / 10)
+        self._is_over = True
 
     def stop(self) -> None:
         """Do nothing any more; runs under way are forgotten, and whoever comes after finds them."""
@@ -143,7 +146,10 @@ class Runner:
         self._apart(self._sweep_once())
 
     async def _sweep_once(self) -> None:
-        swept = await self.store.sweep(self._rooms.keys() if self._is_configured else None, self.wall())
+        try:
+            swept = await self.store.sweep(self._rooms.keys() if self._is_configured else None, self.wall())
+        finally:
+            self._has_looked = True
         if swept.interrupted or swept.put_back:
             _log.warn(
                 "a runner is gone: {put_back} jobs are queued again, {interrupted} are interrupted",
@@ -168,7 +174,7 @@ class Runner:
     def wake(self) -> None:
         """There may be something to do."""
         self._is_wanted = True
-        if not self._is_claiming and not self._is_ending and self._rooms:
+        if self._has_looked and not self._is_claiming and not self._is_ending and self._rooms:
             self._is_claiming = True
             Task(self._claim(), self._claimed).step()
 
@@ -189,11 +195,17 @@ class Runner:
             self.wake()
 
     def run(self, claim: Claim) -> None:
-        """Perform a job that was claimed for this process."""
+        """Perform a job that was claimed for this process; too late, it is given back at once."""
+        if self._is_over:
+            self._apart(self._give_back(claim))
+            return
         run = self._runs[claim.job.id] = _Run(claim)
         run.stop_watching = self.store.watch(claim.job.id, lambda: self._look_after(run))
         run.task = Task(self._perform(run), lambda: self._ended(run))
         run.task.step()
+
+    async def _give_back(self, claim: Claim) -> None:
+        await self.store.put_back(claim, self.wall(), self.wall())
 
     def _ended(self, run: _Run) -> None:
         run.stop_watching()

@@ -8,7 +8,7 @@ speaks with its fence: after the job was taken from him he changes nothing any m
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from twistedgate.jobs.job import (
     Callback,
@@ -119,3 +119,14 @@ class JobStore(Protocol):
 
     async def callback_ended(self, callback: Callback, next_try: float | None, now: float) -> None:
         """Say that a callback was delivered or given up (``None``), or when it is tried again."""
+
+
+@runtime_checkable
+class Announces(Protocol):
+    """A store that several processes share, and that is told by them what they change."""
+
+    announce: Callable[[str, str], object] | None
+    """Called with what kind of thing changed, and which, for the other processes to ``hear``."""
+
+    def hear(self, kind: str, name: str) -> None:
+        """Take what another process announced."""

@@ -8,13 +8,17 @@ is in use by then.  Workers never read a file of the configuration.  This proces
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from twistedgate.alone import WatchingOf
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
+from twistedgate.jobs.store import JobStore, StoreAway
 from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ClientTLS, UpstreamTLS
 from twistedgate.serving import CannotServe, make_tls
@@ -31,12 +35,25 @@ from twistedgate.workers.muster import Muster
 from twistedgate.workers.places import Places
 from twistedgate.workers.roster import Stage
 from twistedgate.workers.scoreboard import HEARTBEAT, SUPERVISOR, Scoreboard
+from twistedgate.workers.wakeups import News, WakeUps
+
+_log = Logger()
 
 CUT_AFTER = 2.0
 """Seconds that a worker is given beyond ``drain_timeout`` to end by itself."""
 
 SWEEP = 0.25
 """Seconds between two looks at what time does to targets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a supervisor has to work with."""
+
+    launch: Launch
+    watching: WatchingOf
+    store: JobStore
+    """Opened here for operators; jobs are run by workers only."""
 
 
 class Supervisor:
@@ -46,18 +63,19 @@ class Supervisor:
         self,
         reactor: Any,
         workers: int,
-        launch: Launch,
-        watching: WatchingOf,
+        means: Means,
         left: Handover | None = None,
     ) -> None:
         """``left`` is what an earlier program of this process has left to this one."""
         self._reactor = reactor
+        self.store = means.store
+        self._wakeups = WakeUps(self.store, self._tell_of_jobs, lambda call: reactor.callLater(0, call))
         self.board = Scoreboard.create() if left is None else Scoreboard.attach(left.scoreboard)
         self.row = self.board.row(SUPERVISOR)
         self.places = Places(self.board, self.row, None if left is None else left.places)
         self.sockets = Addresses({} if left is None else left.opened_sockets())
-        self.court = Court(watching(self._tls_of, self.places.measures))
-        self.crew = Crew(reactor, self.board, workers, launch, self)
+        self.court = Court(means.watching(self._tls_of, self.places.measures))
+        self.crew = Crew(reactor, self.board, workers, means.launch, self)
         self.on_deserted: Callable[[], object] = lambda: None
         """Called when no worker can be had any more."""
         self.measures = self.places.measures
@@ -148,8 +166,15 @@ class Supervisor:
         for member in self.crew.present:
             if member.is_draining:
                 self._tell_to_drain(member)
-        self.crew.start()
         self._sweep()
+        # first here: what is wrong with it is said once, and workers find it made
+        opening = Deferred.fromCoroutine(self.store.start())
+        opening.addCallbacks(lambda _: self.crew.start(), self._lack_store)
+
+    def _lack_store(self, failure: Failure) -> None:
+        failure.trap(StoreAway)
+        _log.critical("jobs cannot be kept: {why}", why=failure.value)
+        self.deserted()
 
     def resume_accepting(self) -> Deferred[None]:
         """Have clients let in, by those who serve now and by those to come; fires when all serve."""
@@ -169,6 +194,12 @@ class Supervisor:
         for member in self.crew.present:
             member.tell(kind)
 
+    def _tell_of_jobs(self, news: News, teller: Member | None = None) -> None:
+        """Tell every worker what changed in the store, but the one that told it."""
+        for member in self.crew.present:
+            if member is not teller:
+                member.tell("jobs", news=news)
+
     def welcome(self, member: Member) -> None:
         """Give a worker that was started everything it needs."""
         self._briefings.welcome(member)
@@ -177,6 +208,9 @@ class Supervisor:
         """Take what a worker says."""
         if message.kind == "outcomes" and member.is_ours:
             self.court.take(member.row, message.fields["rows"])
+        elif message.kind == "jobs":
+            self._wakeups.hear(message.fields["news"])
+            self._tell_of_jobs(message.fields["news"], member)
         elif message.kind == "log":
             relog(message.fields, member.number)
         elif message.kind == "leaving":
@@ -197,7 +231,11 @@ class Supervisor:
 
     def _drained_at(self) -> float:
         now: float = self._reactor.seconds()
-        return now + self.configuration.gateway.drain_timeout + CUT_AFTER
+        gateway = self.configuration.gateway
+        longest = gateway.drain_timeout
+        if self.configuration.has_jobs:
+            longest = max(longest, gateway.async_drain_timeout)
+        return now + longest + CUT_AFTER
 
     def lost(self, member: Member) -> None:
         """A worker is gone: its trials are others', and nobody counts in its places."""
@@ -231,7 +269,7 @@ class Supervisor:
             self._sweeping = None
         self.court.stop()
         self.sockets.close()
-        return self.crew.cut()
+        return self.crew.cut().addCallback(lambda _: Deferred.fromCoroutine(self.store.stop()))
 
     # what is known
 

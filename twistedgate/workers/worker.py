@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import LoopingCall
 from twisted.logger import (
@@ -28,6 +28,7 @@ from twisted.logger import (
     globalLogBeginner,
 )
 
+from twistedgate.background.service import JobService
 from twistedgate.config.model import Configuration
 from twistedgate.downstream.listeners import CannotListen
 from twistedgate.net.allocator import keep_memory
@@ -37,6 +38,7 @@ from twistedgate.net.signals import install_signals
 from twistedgate.net.streams import take_closed_streams
 from twistedgate.observers.metrics import Metrics
 from twistedgate.serving import CANNOT_BE_MADE, Circumstances, Prepared, Server, TLSOf
+from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.workers.accepting import Share
@@ -48,6 +50,7 @@ from twistedgate.workers.nudges import Nudges, standing_of
 from twistedgate.workers.places import Placed, idle_gauge, listener_gauge, pool_gauge
 from twistedgate.workers.scoreboard import HEARTBEAT, PID, Row, Scoreboard
 from twistedgate.workers.sharing import SharedCounts
+from twistedgate.workers.wakeups import WakeUps
 
 BEAT = 1.0
 """Seconds between two heartbeats."""
@@ -75,6 +78,7 @@ class Worker:
         self._opened: dict[str, Opened] = {}
         self._server: Server | None = None
         self._metrics: Metrics | None = None
+        self._wakeups: WakeUps | None = None
         self._prepared: dict[int, Prepared] = {}
         self._is_ready = False
         self._is_draining = False
@@ -88,6 +92,7 @@ class Worker:
             "accept": self._accept,
             "drain": lambda message: self.drain(message.fields["timeout"], message.fields["gently"]),
             "reopen": self._reopen,
+            "jobs": self._hear_of_jobs,
         }
 
     def start(self) -> None:
@@ -141,10 +146,12 @@ class Worker:
             for name, descriptor in zip(names, message.descriptors, strict=True)
         }
         errors: list[str] = []
+        opening: Deferred[None] = succeed(None)
         try:
             configuration, material = unpack(message.blob)
             if self._server is None:
                 self._server = self._make_server(configuration)
+                opening = self._server.jobs.start()
             self._prepared[revision] = self._server.prepare(configuration, material.read)
         except CannotListen as error:
             errors.append(str(error))
@@ -155,7 +162,8 @@ class Worker:
             for opened in self._opened.values():
                 # the listeners have copies
                 opened.socket.close()
-        self._say("prepared", revision=revision, errors=errors)
+        opening.addErrback(lambda failure: errors.append(f"jobs cannot be kept: {failure.value}"))
+        opening.addCallback(lambda _: self._say("prepared", revision=revision, errors=errors))
 
     def _commit(self, message: Message) -> None:
         """Serve what was prepared, unless this process accepts nobody any more."""
@@ -182,6 +190,10 @@ class Worker:
     def _hear_standings(self, message: Message) -> None:
         self._take_standings(message.fields["upstream"], message.fields["rows"])
 
+    def _hear_of_jobs(self, message: Message) -> None:
+        if self._wakeups is not None:
+            self._wakeups.hear(message.fields["news"])
+
     def _accept(self, message: Message) -> None:
         if self._server is not None and not self._is_draining:
             self._server.listeners.resume_accepting()
@@ -199,9 +211,16 @@ class Worker:
         def surroundings(tls: TLSOf) -> Surroundings:
             return Surroundings(self._reactor, time.monotonic, random.random, tls, self._nudges.port, counts)
 
+        jobs = JobService(self._reactor, make_store(configuration.gateway, self._reactor))
+        self._wakeups = WakeUps(
+            jobs.store,
+            lambda news: self._say("jobs", news=news),
+            lambda call: self._reactor.callLater(0, call),
+        )
         circumstances = Circumstances(
             surroundings,
             self._metrics,
+            jobs,
             counts,
             lambda config: self._opened[config.name],
             Share(self._row, self._reactor),
@@ -232,7 +251,7 @@ class Worker:
             return
         if timeout is None:
             timeout = self._server.configuration.gateway.drain_timeout
-        draining = ensureDeferred(self._server.drain(timeout, gently))
+        draining = self._server.drain(timeout, gently)
         draining.addErrback(lambda failure: _log.failure("the drain failed", failure))
         draining.addCallback(lambda _: self._stop_serving())
 
