@@ -38,6 +38,7 @@ class Exchange:
         "holds_upstream",
         "identity",
         "interim",
+        "job",
         "opened",
         "peer",
         "pipeline",
@@ -79,6 +80,8 @@ class Exchange:
         """Who calls, and who says so: ``KIND:NAME/CONSUMER`` of the first policy that found it out."""
         self.upstream = ""
         self.target = ""
+        self.job = ""
+        """The id of the job that it is about: one that it became, is a run of, or asks for."""
         self.attempts = 0
         self.bytes_in = 0
         self.bytes_out = 0

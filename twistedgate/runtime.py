@@ -10,6 +10,7 @@ from twistedgate.config.model import ConsumerConfig, UpstreamConfig
 from twistedgate.exchange import Exchange
 from twistedgate.http.message import BodySource, RequestBody, Response
 from twistedgate.jobs.job import Claim
+from twistedgate.jobs.observer import JobsObserver
 from twistedgate.jobs.store import JobStore
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class JobsPort(Protocol):
     """Who keeps and runs jobs, as an action sees it."""
 
     store: JobStore
+    observer: JobsObserver
 
     def wall(self) -> float:
         """Return seconds since 1970."""

@@ -58,7 +58,7 @@ def test_the_exchange_is_the_callers_and_nobody_waits_for_it() -> None:
     clock = Clock()
     clock.advance(100)
     exchange = RunExchange(claim(), request_of(claim(), store()), clock)
-    assert exchange.is_run
+    assert (exchange.is_run, exchange.run, exchange.bytes_in) == (True, 1, CALL.length)
     assert (exchange.client, exchange.consumer, exchange.groups) == ("192.0.2.1", "alice", ("staff", "night"))
     assert (exchange.request_id, exchange.job, exchange.started, exchange.opened) == (
         "r-1",

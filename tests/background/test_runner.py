@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from tests.conftest import LoggedFailures
+from tests.jobs.listening import Listener
 from tests.stores.world import CALL
 from twistedgate.background.run import RunExchange, Runnable
 from twistedgate.background.runner import AGAIN, RENEW, SWEEP, Runner
@@ -117,6 +118,7 @@ class Scene:
         self.observed: list[Exchange] = []
         self.routes = {ROUTE: self.runnable()}
         self.runner = Runner(self.clock, self.store, self.routes.get, self.wall, lambda: 0.5)
+        self.runner.observer = self.listener = Listener()
         now(self.store.start())
         self.runner.start()
         self.runner.configure({ROUTE: 2})
@@ -371,3 +373,144 @@ def test_a_claim_of_no_route_is_not_asked_for(scene: Scene) -> None:
     asked = len(scene.store.asked)
     scene.runner.wake()
     assert len(scene.store.asked) == asked
+
+
+# what is told, and what is written down
+
+
+def written(scene: Scene) -> list[tuple[int, int, str]]:
+    """Return number, status and reason of each run that was written down."""
+    found = []
+    for exchange in scene.observed:
+        assert isinstance(exchange, RunExchange)
+        found.append((exchange.run, exchange.status, exchange.reason))
+    return found
+
+
+def test_a_run_is_written_down_whole(scene: Scene) -> None:
+    signal: Signal[Response] = Signal()
+    scene.action.script = [signal]
+    identity = scene.submit(concurrency=1)
+    scene.clock.advance(2)
+    signal.set(answer(b"four", 201))
+    (exchange,) = scene.observed
+    assert isinstance(exchange, RunExchange)
+    assert (exchange.job, exchange.run, exchange.request_id) == (identity, 1, CALL.request_id)
+    assert (exchange.status, exchange.reason) == (201, "")
+    assert (exchange.bytes_in, exchange.bytes_out) == (CALL.length, 4)
+    assert (exchange.finished - exchange.started, exchange.opened) == (2.0, 1e9)
+    assert exchange.route == ROUTE
+
+
+def test_a_job_that_is_run_again_is_told_of_run_by_run_and_ends_once(scene: Scene) -> None:
+    scene.action.script = [answer(status=503), UpstreamFailure(502, "connect-timeout"), answer()]
+    scene.submit("GET", concurrency=1)
+    scene.clock.advance(BACKOFF * 0.5)
+    scene.clock.advance(BACKOFF)
+    assert scene.listener.heard == [
+        *(("began", ROUTE, 0.0), ("ran", ROUTE, 0.0)),
+        *(("began", ROUTE, None), ("ran", ROUTE, 0.0)),
+        *(("began", ROUTE, None), ("ran", ROUTE, 0.0)),
+        ("finished", ROUTE, "succeeded"),
+    ]
+    assert written(scene) == [(1, 503, ""), (2, 0, "connect-timeout"), (3, 200, "")]
+
+
+def test_how_long_a_job_waited_is_told_when_it_is_run_first(scene: Scene) -> None:
+    scene.runner.configure({ROUTE: 0})
+    scene.submit()
+    scene.clock.advance(7)
+    scene.action.script = [Signal()]
+    scene.runner.configure({ROUTE: 1})
+    scene.clock.advance(0)
+    assert scene.listener.heard == [("began", ROUTE, 7.0)]
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (UpstreamFailure(502, "reset", wrote=True), (0, "reset")),
+        (Refusal(400, "no-upgrade"), (0, "no-upgrade")),
+        (Response(503, None, b"{}", reason="bad-response"), (0, "bad-response")),
+        (answer(b"x" * ((1 << 20) + 1)), (200, "result-too-large")),
+    ],
+)
+def test_a_run_without_a_result_says_why(scene: Scene, script: Any, told: tuple[int, str]) -> None:
+    scene.action.script = [script]
+    scene.submit(concurrency=1)
+    assert written(scene) == [(1, *told)]
+    assert len(scene.listener.ends()) == 1
+
+
+def test_a_run_that_took_too_long_says_so(scene: Scene) -> None:
+    scene.action.script = [Signal()]
+    scene.submit(concurrency=1)
+    scene.clock.advance(60)
+    assert written(scene) == [(1, 0, "timeout")]
+    assert scene.listener.heard[1:] == [("ran", ROUTE, 60.0), ("finished", ROUTE, "timeout")]
+
+
+def test_what_broke_off_counts_its_bytes(scene: Scene) -> None:
+    body = Body()
+    scene.action.script = [answer(body)]
+    scene.submit(concurrency=1)
+    body.receive(b"12345")
+    body.fail()
+    assert (written(scene), scene.observed[0].bytes_out) == ([(1, 200, "truncated")], 5)
+    assert scene.listener.ends() == ["reset"]
+
+
+def test_the_end_of_a_cancelled_job_is_told_by_who_cancelled_it(scene: Scene) -> None:
+    scene.action.script = [Signal()]
+    identity = scene.submit(concurrency=1)
+    now(scene.store.cancel(identity, scene.wall()))
+    scene.clock.advance(0)
+    assert written(scene) == [(1, 0, "job-cancelled")]
+    assert scene.listener.ends() == []
+
+
+def test_what_is_found_out_too_late_is_not_told(scene: Scene) -> None:
+    signal: Signal[Response] = Signal()
+    scene.action.script = [signal]
+    scene.submit(concurrency=1)
+    (run,) = scene.runner._runs.values()
+    assert now(scene.store.finish(run.claim, End(State.FAILED, reason="interrupted"), scene.wall()))
+    scene.clock.advance(0)
+    assert written(scene) == [(1, 0, "interrupted")]
+    assert scene.listener.ends() == []
+
+
+def test_a_change_that_is_seen_after_the_call_keeps_nobody_from_telling_its_end(scene: Scene) -> None:
+    scene.action.script = [answer()]
+    scene.store.is_away = True
+    identity = scene.submit(concurrency=1)
+    (run,) = scene.runner._runs.values()
+    now(scene.store.cancel(identity, scene.wall()))
+    scene.store.is_away = False
+    scene.runner._look_after(run)
+    scene.clock.advance(AGAIN)
+    assert scene.runner.running == 0
+    assert scene.listener.ends() == []
+
+
+def test_what_time_has_ended_is_told(scene: Scene) -> None:
+    scene.runner.configure({ROUTE: 0})
+    scene.submit(queue_timeout=1.0)
+    scene.clock.advance(1)
+    scene.clock.advance(SWEEP)
+    scene.submit("GET")
+    scene.runner.configure({})
+    scene.clock.advance(SWEEP)
+    assert scene.listener.ends() == ["expired-in-queue", "route-gone"]
+
+
+@pytest.mark.parametrize(
+    ("delivery", "ends"), [(Delivery.AT_LEAST_ONCE, []), (Delivery.AT_MOST_ONCE, ["interrupted"])]
+)
+def test_what_a_runner_that_ends_gives_up_is_told(scene: Scene, delivery: Delivery, ends: list[str]) -> None:
+    scene.action.script = [Signal()]
+    scene.submit(concurrency=1, delivery=delivery)
+    drained(scene, 1.0)
+    pass_time(scene, 3)
+    assert written(scene) == [(1, 0, "interrupted")]
+    assert scene.listener.ends() == ends

@@ -16,7 +16,7 @@ from tests.stores.world import (
     ids,
     new_job,
 )
-from twistedgate.jobs.job import Claim, Counts, Delivery, State
+from twistedgate.jobs.job import Claim, Counts, Delivery, EndedJob, State
 from twistedgate.jobs.store import REQUEST, RESULT, JobStore
 
 
@@ -46,7 +46,7 @@ class Cancelling:
         await keeping.store.put_piece(claim.job.id, RESULT, 0, b"the beginning of it")
         cancelled = await keeping.store.cancel(claim.job.id, keeping.world.now)
         assert cancelled is not None
-        assert cancelled.state is State.CANCELLED
+        assert (cancelled.state, cancelled.was_ended_now) == (State.CANCELLED, True)
         assert await keeping.finish(claim) is False
         assert await keeping.store.put_back(claim, keeping.world.now, keeping.world.now) is False
         assert await keeping.find(claim.job.id) == cancelled
@@ -57,7 +57,9 @@ class Cancelling:
         job = await keeping.queue()
         first = await keeping.store.cancel(job, keeping.world.now)
         await keeping.world.advance(10)
-        assert await keeping.store.cancel(job, keeping.world.now) == first
+        second = await keeping.store.cancel(job, keeping.world.now)
+        assert second == first
+        assert [one is not None and one.was_ended_now for one in (first, second)] == [True, False]
 
     async def test_nobody_cancels_or_forgets_what_is_unknown(self, keeping: Keeping) -> None:
         assert await keeping.store.cancel("unknown", keeping.world.now) is None
@@ -125,7 +127,7 @@ class Forgetting:
         await keeping.world.advance(20)
         assert not await keeping.is_known(claim.job.id)
         swept = await keeping.store.sweep(None, keeping.world.now)
-        assert (swept.forgotten, swept.ended) == (0, ())
+        assert (swept.forgotten, swept.ids) == (0, ())
         assert not await keeping.is_known(claim.job.id)
 
     async def test_every_end_has_its_ttl(self, keeping: Keeping) -> None:
@@ -173,12 +175,12 @@ class Sweeping:
         assert (await keeping.find(job)).state is State.QUEUED
         await keeping.world.advance(20)
         swept = await keeping.store.sweep(None, keeping.world.now)
-        assert (swept.expired_in_queue, swept.ended) == (1, (job,))
+        assert (swept.expired_in_queue, swept.ended) == (1, (EndedJob(job, ROUTE, "expired-in-queue"),))
         found = await keeping.find(job)
         assert (found.state, found.reason, found.attempts) == (State.FAILED, "expired-in-queue", 0)
         assert found.finished is not None
         assert await keeping.counts() == Counts()
-        assert (await keeping.store.sweep(None, keeping.world.now)).ended == ()
+        assert (await keeping.store.sweep(None, keeping.world.now)).ids == ()
 
     async def test_a_running_job_waits_for_nothing(self, keeping: Keeping) -> None:
         claim = await keeping.begin()
@@ -190,10 +192,10 @@ class Sweeping:
         running = await keeping.begin(route="gone", priority=1)
         waiting = await keeping.begin(route="gone", priority=1)
         await keeping.store.put_back(waiting, keeping.world.now + 20, keeping.world.now)
-        assert (await keeping.store.sweep(None, keeping.world.now)).ended == ()
+        assert (await keeping.store.sweep(None, keeping.world.now)).ids == ()
         swept = await keeping.store.sweep({"kept"}, keeping.world.now)
-        assert set(swept.ended) == {gone, waiting.job.id}
-        for job in swept.ended:
+        assert set(swept.ended) == {EndedJob(job, "gone", "route-gone") for job in (gone, waiting.job.id)}
+        for job in swept.ids:
             found = await keeping.find(job)
             assert (found.state, found.reason) == (State.FAILED, "route-gone")
         assert (await keeping.find(kept)).state is State.QUEUED
@@ -205,7 +207,7 @@ class Sweeping:
         for _ in range(20):
             await keeping.world.advance(10)
             swept = await keeping.store.sweep({ROUTE}, keeping.world.now)
-            assert (swept.interrupted, swept.put_back, swept.ended) == (0, 0, ())
+            assert (swept.interrupted, swept.put_back, swept.ids) == (0, 0, ())
         assert await keeping.finish(claim) is True
 
 
@@ -331,14 +333,15 @@ class Dying:
         claim = await keeping.begin(headers=((b"Cookie", b"a=b"),))
         other = await self._survive(keeping)
         swept = await other.sweep(None, keeping.world.now)
-        assert (swept.interrupted, swept.put_back, swept.ended) == (1, 0, (claim.job.id,))
+        assert (swept.interrupted, swept.put_back) == (1, 0)
+        assert swept.ended == (EndedJob(claim.job.id, ROUTE, "interrupted"),)
         job = await other.find(claim.job.id, keeping.world.now)
         assert job is not None
         assert (job.state, job.reason, job.attempts) == (State.FAILED, "interrupted", 1)
         assert job.call.headers == ()
         assert job.expires is not None
         assert await Keeping(keeping.world, other).claim() == []
-        assert (await other.sweep(None, keeping.world.now)).ended == ()
+        assert (await other.sweep(None, keeping.world.now)).ids == ()
 
     async def test_a_call_of_a_dead_runner_is_run_again_where_it_may_be(self, keeping: Keeping) -> None:
         if not keeping.world.is_shared:
@@ -347,7 +350,7 @@ class Dying:
         await keeping.store.put_piece(claim.job.id, RESULT, 0, b"the beginning of it")
         other = await self._survive(keeping)
         swept = await other.sweep(None, keeping.world.now)
-        assert (swept.interrupted, swept.put_back, swept.ended) == (0, 1, ())
+        assert (swept.interrupted, swept.put_back, swept.ids) == (0, 1, ())
         (again,) = await Keeping(keeping.world, other).claim()
         assert (again.job.id, again.job.attempts, again.body) == (claim.job.id, 2, REQUEST_BODY)
         assert again.job.runner == other.runner
@@ -365,7 +368,7 @@ class Dying:
         await keeping.finish(claim)
         other = Keeping(keeping.world, await self._survive(keeping))
         swept = await other.store.sweep(None, keeping.world.now)
-        assert (swept.interrupted, swept.put_back, swept.ended) == (0, 0, ())
+        assert (swept.interrupted, swept.put_back, swept.ids) == (0, 0, ())
         assert await other.result(claim.job.id) == RESULT_BODY
         assert ids(await other.claim()) == [queued]
 

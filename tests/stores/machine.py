@@ -209,7 +209,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Time passes, and acts."""
         self._run(self.world.advance(seconds))
         swept = self._run(self._at(which).store.sweep(None, self.world.now))
-        assert set(swept.ended) == self.model.sweep(set(), self.world.now)
+        assert set(swept.ids) == self.model.sweep(set(), self.world.now)
 
     @precondition(lambda self: self.world.is_shared)
     @rule(which=st.integers(0, 1))
@@ -221,7 +221,7 @@ class StoreMachine(RuleBasedStateMachine):
         self._run(self.world.kill(dying.store))
         dead = {job for job, run in self.running.items() if run.runner == dying.store.runner}
         swept = self._run(self.keeping[0].store.sweep(None, self.world.now))
-        assert set(swept.ended) == self.model.sweep(dead, self.world.now)
+        assert set(swept.ids) == self.model.sweep(dead, self.world.now)
         assert swept.interrupted + swept.put_back == len(dead)
         for job in dead:
             del self.running[job]

@@ -87,7 +87,7 @@ class Claiming:
         await keeping.world.advance(QUEUE_TIMEOUT + 5)
         assert await keeping.claim() == []
         swept = await keeping.store.sweep(None, keeping.world.now)
-        assert (swept.expired_in_queue, swept.ended) == (1, (job,))
+        assert (swept.expired_in_queue, swept.ids) == (1, (job,))
 
     async def test_those_behind_one_that_waited_too_long_are_claimed(self, keeping: Keeping) -> None:
         await keeping.queue(queue_timeout=5.0, priority=1)

@@ -212,7 +212,7 @@ class Submitting:
     async def test_the_same_key_with_another_call_is_a_mistake(self, keeping: Keeping) -> None:
         await keeping.submit(key="k", fingerprint="f")
         again = await keeping.submit(key="k", fingerprint="g")
-        assert (again.verdict, again.claim) == (Verdict.MISMATCH, None)
+        assert (again.verdict, again.job, again.claim) == (Verdict.MISMATCH, None, None)
         assert (await keeping.submit(key="k", fingerprint="f")).verdict is Verdict.REPLAYED
 
     async def test_a_key_is_its_callers_and_its_routes_own(self, keeping: Keeping) -> None:

@@ -341,7 +341,7 @@ class Lasting:
         running = await keeping.begin(priority=1)
         after = await self._again(keeping.world, keeping, is_orderly)
         swept = await after.store.sweep(None, after.world.now)
-        assert swept.ended == (running.job.id,)
+        assert swept.ids == (running.job.id,)
         assert (await after.find(running.job.id)).reason == "interrupted"
         assert await after.result(done.job.id) == RESULT_BODY
         assert (await after.submit(key="k", fingerprint="f")).verdict is Verdict.REPLAYED

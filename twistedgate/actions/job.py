@@ -111,9 +111,10 @@ class JobAction:
         except StoreFull as full:
             raise Refusal(503, "store-full") from full
         job = submission.job
-        if job is None:
+        if submission.verdict in _REFUSED or job is None:
             status, reason = _REFUSED[submission.verdict]
             raise Refusal(status, reason, fields=_AFTER if status == 429 else ())
+        exchange.job = job.id
         is_replayed = submission.verdict is Verdict.REPLAYED
         response = await self._held(job, hold, is_replayed=is_replayed)
         if isinstance(response, Job):
@@ -149,7 +150,9 @@ class JobAction:
             raise
         if submission.verdict is not Verdict.ACCEPTED:
             await self._drop(new)
-        elif submission.claim is not None:
+            return submission
+        self._jobs.observer.submitted(new.route)
+        if submission.claim is not None:
             self._jobs.run(submission.claim)
         return submission
 

@@ -75,6 +75,7 @@ class Jobs:
         job = await self._answers.find(below[0], exchange) if resource in _ALLOWED else None
         if job is None:
             return refuse(404, "unknown-job")
+        exchange.job = job.id
         return _judged(method, _ALLOWED[resource]) or await self._of(job, resource, exchange)
 
     def finish(self, exchange: Exchange) -> None:
@@ -108,6 +109,8 @@ class Jobs:
         store, found = self._jobs.store, job
         if not job.is_final:
             found = await store.cancel(job.id, self._jobs.wall()) or job
+            if found.was_ended_now:
+                self._jobs.observer.finished(found.route, found.state.value)
         if found.is_final and found.state is not State.CANCELLED:
             # it may have ended just before
             await store.forget(job.id, self._jobs.wall())

@@ -15,6 +15,7 @@ from twistedgate.background.pulled import PulledBody
 from twistedgate.background.waiting import Watch
 from twistedgate.http.message import RequestBody
 from twistedgate.jobs.job import INLINE, Claim
+from twistedgate.jobs.observer import UNOBSERVED, JobsObserver
 from twistedgate.jobs.store import REQUEST, JobStore, StoreAway
 from twistedgate.net.task import Signal, Task
 
@@ -30,11 +31,13 @@ class Jobs:
         run: Callable[[Claim], None],
         wall: Callable[[], float],
         clock: IReactorTime,
+        observer: JobsObserver = UNOBSERVED,
     ) -> None:
         """``wall`` gives seconds since 1970; ``run`` begins to run a job, and returns."""
         self.store = store
         self.run = run
         self.wall = wall
+        self.observer = observer
         self._clock = clock
 
     def apart(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:

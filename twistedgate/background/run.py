@@ -35,7 +35,7 @@ class Runnable:
 class RunExchange(Exchange):
     """A call that a runner makes for a client who is not there."""
 
-    __slots__ = ("job", "response_timeout")
+    __slots__ = ("response_timeout", "run")
 
     is_run = True
 
@@ -44,6 +44,9 @@ class RunExchange(Exchange):
         peer = Peer(call.client, 0, call.scheme, False, call.listener)
         super().__init__(request, peer, call.request_id, clock.seconds(), claim.job.started or 0.0)
         self.job = claim.job.id
+        self.run = claim.job.attempts
+        """The number of the run, from 1."""
+        self.bytes_in = call.length
         self.response_timeout: float | None = None
         self.consumer, self.groups = call.consumer, call.groups
         self.client = call.client

@@ -5,6 +5,7 @@ Rules
   those of every other request.  Its own retries are off; the job's rules stand instead.
 - What a run comes to is told to the store with the fence of its claim: whoever lost the job changes nothing.
 - A store that is away does not end a run; what came of it is told when the store is back.
+- Each run is written down once, whatever became of it, and each end is told once, by whoever made it.
 - A cancelled job's call is cut.  A runner that is to end claims nothing more, finishes what it has for a
   while, and gives the rest back, or ends it as interrupted where it must not be sent twice.
 
@@ -26,6 +27,7 @@ from twistedgate.background.run import RunExchange, Runnable, request_of
 from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
 from twistedgate.http.message import Response
 from twistedgate.jobs.job import Claim, Delivery, End, Head, Room, State
+from twistedgate.jobs.observer import UNOBSERVED, JobsObserver, outcome_of
 from twistedgate.jobs.schedule import Outcome, RunAgain, Succeed, follow
 from twistedgate.jobs.store import RESULT, JobStore, StoreAway, StoreFull
 from twistedgate.net.task import Task
@@ -58,7 +60,10 @@ class _Run:
     task: Task | None = None
     stop_watching: Callable[[], None] = field(default=lambda: None)
     is_interrupted: bool = False
-    exchange: RunExchange | None = None
+    is_over: bool = False
+    """The call has ended, and its job ends by that."""
+    why: str = "interrupted"
+    """Why it was cut, if it was."""
 
 
 class Runner:
@@ -75,6 +80,8 @@ class Runner:
         """``find`` returns how a route's jobs are performed now; ``wall`` gives seconds since 1970."""
         self.store = store
         self.wall = wall
+        self.observer: JobsObserver = UNOBSERVED
+        """Who is told what becomes of jobs."""
         self._reactor = reactor
         self._find = find
         self._chance = chance
@@ -150,6 +157,8 @@ class Runner:
             swept = await self.store.sweep(self._rooms.keys() if self._is_configured else None, self.wall())
         finally:
             self._has_looked = True
+        for job in swept.ended:
+            self.observer.finished(job.route, job.reason)
         if swept.interrupted or swept.put_back:
             _log.warn(
                 "a runner is gone: {put_back} jobs are queued again, {interrupted} are interrupted",
@@ -222,7 +231,9 @@ class Runner:
         # by the number of the run: a fence may count otherwise
         number = run.claim.job.attempts
         is_ours = job is not None and job.state == State.RUNNING and job.attempts == number
-        if not is_ours and run.task is not None and not run.task.is_done:
+        if not is_ours and not run.is_over and run.task is not None and not run.task.is_done:
+            if job is not None and job.state == State.CANCELLED:
+                run.why = "job-cancelled"
             run.task.throw(Interrupted())
 
     def _interrupt(self, run: _Run) -> None:
@@ -234,8 +245,7 @@ class Runner:
 
     async def _perform(self, run: _Run) -> None:
         """Send the call, and tell the store what came of it."""
-        claim = run.claim
-        runnable = self._find(claim.job.route)
+        runnable = self._find(run.claim.job.route)
         if runnable is None:
             await self._tell(run, End(State.FAILED, reason="route-gone"), None)
             return
@@ -243,8 +253,6 @@ class Runner:
         outcome, head, body = Outcome(reason="interrupted"), None, None
         try:
             outcome, head, body = await self._call(run, runnable)
-        except TimedOut:
-            outcome = Outcome(reason="timeout")
         except (Interrupted, ClientGone):
             if not run.is_interrupted:
                 return
@@ -259,45 +267,68 @@ class Runner:
             run.task.throw(TimedOut())
 
     async def _call(self, run: _Run, runnable: Runnable) -> tuple[Outcome, Head | None, bytes | None]:
-        """Return what the upstream answered, or why it did not."""
+        """Return what the upstream answered, or why it did not, and have it written down."""
         job = run.claim.job
-        exchange = run.exchange = RunExchange(run.claim, request_of(run.claim, self.store), self._reactor)
+        exchange = RunExchange(run.claim, request_of(run.claim, self.store), self._reactor)
         exchange.pipeline = runnable.pipeline
         exchange.response_timeout = runnable.timeout
-        response: Response | None = None
+        is_first = job.attempts == 1
+        self.observer.began(job.route, exchange.opened - job.submitted if is_first else None)
+        try:
+            answered = await self._answered(exchange, runnable)
+            exchange.reason = exchange.reason or answered[0].reason
+        except TimedOut:
+            exchange.reason = "timeout"
+            return Outcome(reason="timeout"), None, None
+        except (Interrupted, ClientGone):
+            exchange.reason = run.why
+            raise
+        else:
+            return answered
+        finally:
+            run.is_over = True
+            runnable.action.finish(exchange)
+            exchange.finished = self._reactor.seconds()
+            self.observer.ran(job.route, exchange.finished - exchange.started)
+            runnable.observe(exchange)
+
+    async def _answered(
+        self, exchange: RunExchange, runnable: Runnable
+    ) -> tuple[Outcome, Head | None, bytes | None]:
+        """Return what the upstream answered, or why it did not."""
         try:
             response = await runnable.action.answer(exchange)
-            exchange.status = response.status
             if response.reason:
                 response.abandon()
                 return Outcome(reason=response.reason), None, None
+            exchange.status = response.status
             if runnable.pipeline.dresses:
                 response = await runnable.pipeline.dress(exchange, response)
-            body, length = await self._capture(job.id, response, runnable.max_result)
-            head = Head(response.status, _fields(response), length, response.phrase)
+                exchange.status, exchange.reason = response.status, response.reason
+            body = await self._capture(exchange, response, runnable.max_result)
+            head = Head(response.status, _fields(response), exchange.bytes_out, response.phrase)
             return Outcome(status=response.status), head, body
-        except UpstreamFailure as failure:
+        except (UpstreamFailure, Refusal) as failure:
             return Outcome(reason=failure.reason), None, None
-        except Refusal as refusal:
-            return Outcome(reason=refusal.reason), None, None
         except (ResultTooLarge, StoreFull):
             return Outcome(reason="result-too-large"), None, None
         except Exception:  # noqa: BLE001 -- a third party's action or policy may raise anything
-            _log.failure("job {id} failed", id=job.id)
+            _log.failure("job {id} failed", id=exchange.job)
             return Outcome(reason="bad-response"), None, None
-        finally:
-            runnable.action.finish(exchange)
-            runnable.observe(exchange)
 
-    async def _capture(self, job: str, response: Response, most: int) -> tuple[bytes | None, int]:
-        """Return the body if it is small, and its length; a larger one is in the store."""
+    async def _capture(self, exchange: RunExchange, response: Response, most: int) -> bytes | None:
+        """Return the body if it is small; a larger one is in the store.  Its bytes are counted."""
         body = response.body
         if isinstance(body, bytes):
+            exchange.bytes_out = len(body)
             if most and len(body) > most:
                 raise ResultTooLarge
-            return body, len(body)
-        capture = Capture(self.store, job, body, most)
-        return await capture.take(), capture.length
+            return body
+        capture = Capture(self.store, exchange.job, body, most)
+        try:
+            return await capture.take()
+        finally:
+            exchange.bytes_out = capture.length
 
     async def _decide(
         self, run: _Run, runnable: Runnable, outcome: Outcome, answer: tuple[Head | None, bytes | None]
@@ -326,7 +357,8 @@ class Runner:
         while True:
             try:
                 if end is not None:
-                    await self.store.finish(run.claim, end, self.wall())
+                    if await self.store.finish(run.claim, end, self.wall()):
+                        self.observer.finished(run.claim.job.route, outcome_of(end))
                 else:
                     assert due is not None
                     await self.store.put_back(run.claim, due, self.wall())

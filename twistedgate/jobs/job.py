@@ -167,6 +167,8 @@ class Job:
     """Grows with every change."""
     is_gone: bool = False
     """Past its ttl: remembered only so that it can be said."""
+    was_ended_now: bool = field(default=False, compare=False)
+    """Whether the step that returns it has ended it: of several who cancel a job, one did."""
 
     @property
     def is_final(self) -> bool:
@@ -276,6 +278,15 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedJob:
+    """A job that time has ended."""
+
+    id: str
+    route: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What time did."""
 
@@ -283,10 +294,17 @@ class Swept:
     interrupted: int = 0
     put_back: int = 0
     forgotten: int = 0
-    ended: tuple[str, ...] = field(default=())
-    """The ids of jobs that ended by it."""
+    ended: tuple[EndedJob, ...] = ()
+    """The jobs that ended by it."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the jobs that ended by it."""
+        return tuple(job.id for job in self.ended)
 
 
 def new_id() -> str:
-    """Return an id that nobody guesses: 160 random bits, url-safe."""
-    return secrets.token_urlsafe(20)
+    """Return an id that nobody guesses: 160 random bits, url-safe, and never an option to a command."""
+    while (made := secrets.token_urlsafe(20)).startswith("-"):
+        pass
+    return made

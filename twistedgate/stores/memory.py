@@ -9,6 +9,7 @@ Rules
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 
 from twistedgate.jobs.agenda import Agenda
@@ -19,6 +20,7 @@ from twistedgate.jobs.job import (
     Counts,
     Delivery,
     End,
+    EndedJob,
     Head,
     Job,
     Limits,
@@ -182,9 +184,10 @@ class MemoryStore:
     async def cancel(self, job: str, now: float) -> Job | None:
         """Cancel a job that is queued or running."""
         record = self._find(job, now)
-        if record is not None and record.state not in FINAL:
-            self._end(record, State.CANCELLED, "", now)
-        return None if record is None else record.job(now)
+        if record is None or record.state in FINAL:
+            return None if record is None else record.job(now)
+        self._end(record, State.CANCELLED, "", now)
+        return replace(record.job(now), was_ended_now=True)
 
     async def forget(self, job: str, now: float) -> Job | None:
         """Throw the bodies of a finished job away."""
@@ -362,14 +365,17 @@ class MemoryStore:
 
     # what time and others did
 
-    def _end_overdue(self, now: float) -> list[str]:
-        ended: list[str] = []
+    def _end_overdue(self, now: float) -> list[EndedJob]:
+        ended: list[EndedJob] = []
         while len(ended) < IN_A_SWEEP and (record := self.memory.timeouts.pop_until(now)) is not None:
-            self._end(record, State.FAILED, "expired-in-queue", now)
-            ended.append(record.id)
+            ended.append(self._fail(record, "expired-in-queue", now))
         return ended
 
-    def _end_dead(self, now: float) -> tuple[list[str], int]:
+    def _fail(self, record: Record, reason: str, now: float) -> EndedJob:
+        self._end(record, State.FAILED, reason, now)
+        return EndedJob(record.id, record.route, reason)
+
+    def _end_dead(self, now: float) -> tuple[list[EndedJob], int]:
         ended, put_back = [], 0
         for runner in self.memory.running.keys() - self.memory.living:
             for record in list(self.memory.running[runner].values()):
@@ -377,17 +383,14 @@ class MemoryStore:
                     self._put_back(record, now, now)
                     put_back += 1
                 else:
-                    self._end(record, State.FAILED, "interrupted", now)
-                    ended.append(record.id)
+                    ended.append(self._fail(record, "interrupted", now))
             del self.memory.running[runner]
         return ended, put_back
 
-    def _end_routes(self, routes: Collection[str], now: float) -> list[str]:
+    def _end_routes(self, routes: Collection[str], now: float) -> list[EndedJob]:
         gone = [lane for route, lane in self._ledger.lanes.items() if route not in routes]
         waiting = [record for lane in gone for record in lane.waiting()]
-        for record in waiting:
-            self._end(record, State.FAILED, "route-gone", now)
-        return [record.id for record in waiting]
+        return [self._fail(record, "route-gone", now) for record in waiting]
 
     def _unwatch(self, job: str, token: object) -> None:
         watches = self.memory.watches.get(job)

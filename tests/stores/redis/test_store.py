@@ -318,8 +318,8 @@ async def test_a_route_is_gone_when_no_gateway_has_it(keeping: Keeping) -> None:
     other = Keeping(keeping.world, await keeping.world.open("b"))
     await keeping.store.sweep(("reports",), 0.0)
     job = await keeping.queue()
-    assert (await other.store.sweep((), 0.0)).ended == ()
-    assert (await keeping.store.sweep((), 0.0)).ended == (job,)
+    assert (await other.store.sweep((), 0.0)).ids == ()
+    assert (await keeping.store.sweep((), 0.0)).ids == (job,)
     assert (await keeping.find(job)).reason == "route-gone"
 
 
@@ -327,11 +327,11 @@ async def test_a_gateway_that_is_started_anew_finds_the_jobs_of_its_routes(keepi
     other = Keeping(keeping.world, await keeping.world.open("b"))
     job = await keeping.queue(queue_timeout=1000.0)
     await keeping.world.stop(keeping.store)
-    assert (await other.store.sweep((), 0.0)).ended == ()
+    assert (await other.store.sweep((), 0.0)).ids == ()
     await other.world.advance(50)
-    assert (await other.store.sweep((), 0.0)).ended == ()
+    assert (await other.store.sweep((), 0.0)).ids == ()
     await other.world.advance(20)
-    assert (await other.store.sweep((), 0.0)).ended == (job,)
+    assert (await other.store.sweep((), 0.0)).ids == (job,)
 
 
 async def test_a_redis_without_room_takes_no_jobs_and_every_end(

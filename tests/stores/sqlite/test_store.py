@@ -109,7 +109,7 @@ async def test_what_was_accepted_survives_its_process_and_runs_are_judged_at_onc
     keeping = Keeping(world, await world.open())
     once, again = words["running"]
     swept = await keeping.store.sweep({ROUTE}, world.now)
-    assert (swept.interrupted, swept.put_back, swept.ended) == (1, 1, (once,))
+    assert (swept.interrupted, swept.put_back, swept.ids) == (1, 1, (once,))
     claims = await keeping.claim()
     assert ids(claims) == [again, *words["queued"]]
     assert all(claim.body == REQUEST_BODY for claim in claims)

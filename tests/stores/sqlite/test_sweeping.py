@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.stores.sqlite.steps import NOW, begin, end, plan, queue
 from tests.stores.world import QUEUE_TIMEOUT, TTL
-from twistedgate.jobs.job import INLINE, Delivery, End, Head, State, Swept
+from twistedgate.jobs.job import INLINE, Delivery, End, EndedJob, Head, State, Swept
 from twistedgate.jobs.store import REQUEST, RESULT
 from twistedgate.stores.sqlite import sweeping
 from twistedgate.stores.sqlite.bodies import put_piece
@@ -23,7 +23,7 @@ def test_a_sweep_does_a_bounded_amount_and_says_whether_there_is_more(ledger: Le
     sweep = Sweep(None, lambda _: False, NOW + QUEUE_TIMEOUT, most=2)
     done = [sweep.step(ledger) for _ in range(3)]
     assert [(len(swept.ended), is_more) for swept, is_more in done] == [(2, True), (2, True), (1, False)]
-    assert {job for swept, _ in done for job in swept.ended} == jobs
+    assert {job for swept, _ in done for job in swept.ids} == jobs
 
 
 def test_runs_of_the_dead_alone_are_ended_or_queued_again(ledger: Ledger) -> None:
@@ -35,7 +35,7 @@ def test_runs_of_the_dead_alone_are_ended_or_queued_again(ledger: Ledger) -> Non
     again = by("dead", Delivery.AT_LEAST_ONCE)
     mine = by("me", Delivery.AT_MOST_ONCE)
     swept, _ = Sweep(None, lambda runner: runner != "living", NOW).step(ledger)
-    assert swept == Swept(interrupted=1, put_back=1, ended=(lost,))
+    assert swept == Swept(interrupted=1, put_back=1, ended=(EndedJob(lost, "reports", "interrupted"),))
     assert ledger.changed == [lost, again]
     assert "reports" in ledger.working
     running = ledger.all("SELECT id FROM jobs WHERE state = 1")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ from twistedgate.jobs.job import (
     Counts,
     Delivery,
     End,
+    EndedJob,
     Job,
     Limits,
     NewJob,
@@ -163,15 +165,19 @@ class RedisStore:
 
     async def cancel(self, job: str, now: float) -> Job | None:
         """Cancel a job that is not finished."""
-        return await self._change("cancel", job)
+        did, view = await self._told("cancel", job)
+        found = None if view is None else read_job(view)
+        return found if found is None or not did else replace(found, was_ended_now=True)
 
     async def forget(self, job: str, now: float) -> Job | None:
         """Throw the result of a finished job away."""
-        return await self._change("forget", job)
+        view = await self._told("forget", job)
+        return None if view is None else read_job(view)
 
     async def retry(self, job: str, now: float) -> Job | None:
         """Queue a failed or cancelled job again."""
-        return await self._change("retry", job)
+        view = await self._told("retry", job)
+        return None if view is None else read_job(view)
 
     async def find(self, job: str, now: float) -> Job | None:
         """Return a job."""
@@ -202,24 +208,24 @@ class RedisStore:
 
     async def sweep(self, routes: Collection[str] | None, now: float) -> Swept:
         """Let time act, some hundred jobs to a script; a route is gone when no gateway has it."""
-        ended: list[bytes] = []
-        put_back = interrupted = forgotten = 0
+        interrupted: list[EndedJob] = []
+        put_back = forgotten = 0
         more = 1
         is_first = 1
         while more:
-            more, again, ids = await self._run("sweep_runners", self.runner, is_first)
-            put_back, interrupted, is_first = put_back + again, interrupted + len(ids), 0
-            ended += ids
-        expired = await self._sweep("sweep_deadlines")
-        gone = [] if routes is None else await self._sweep("sweep_routes", self.runner, *routes)
+            more, again, pairs = await self._run("sweep_runners", self.runner, is_first)
+            put_back, is_first = put_back + again, 0
+            interrupted += _ended(pairs, "interrupted")
+        expired = await self._sweep("sweep_deadlines", "expired-in-queue")
+        gone = [] if routes is None else await self._sweep("sweep_routes", "route-gone", self.runner, *routes)
         more = 1
         while more:
             more, count = await self._run("sweep_expiry")
             forgotten += count
-        names = tuple(job.decode() for job in (*ended, *expired, *gone))
-        for job in names:
-            self._ear.tell(job)
-        return Swept(len(expired), interrupted, put_back, forgotten, names)
+        ended = (*interrupted, *expired, *gone)
+        for job in ended:
+            self._ear.tell(job.id)
+        return Swept(len(expired), len(interrupted), put_back, forgotten, ended)
 
     async def counts(self, now: float) -> dict[str, Counts]:
         """Return what is not finished, by route."""
@@ -297,18 +303,19 @@ class RedisStore:
         self._ear.tell_work()
         return bool(is_valid)
 
-    async def _change(self, script: str, job: str) -> Job | None:
-        view = await self._run(script, job)
+    async def _told(self, script: str, job: str) -> Any:
+        """Change a job, and say here that it may have changed."""
+        answer = await self._run(script, job)
         self._ear.tell(job)
         self._ear.tell_work()
-        return None if view is None else read_job(view)
+        return answer
 
-    async def _sweep(self, script: str, *arguments: Argument) -> list[bytes]:
-        ended: list[bytes] = []
+    async def _sweep(self, script: str, reason: str, *arguments: Argument) -> list[EndedJob]:
+        ended: list[EndedJob] = []
         more = 1
         while more:
-            more, ids = await self._run(script, *arguments)
-            ended += ids
+            more, pairs = await self._run(script, *arguments)
+            ended += _ended(pairs, reason)
         return ended
 
     def _give_back(self, *claims: Claim | None) -> None:
@@ -325,6 +332,11 @@ class RedisStore:
         end = self._clock.seconds() + limit
         while not holds() and self._clock.seconds() < end:
             await deferLater(self._clock, 0.01)
+
+
+def _ended(pairs: Sequence[Sequence[bytes]], reason: str) -> list[EndedJob]:
+    """Return the jobs that a script ended, of which it says the id and the route."""
+    return [EndedJob(job.decode(), route.decode("utf-8", "surrogatepass"), reason) for job, route in pairs]
 
 
 async def _unwanted(asking: Coroutine[Any, Any, T], unwanted: Callable[[T], object]) -> T:

@@ -6,6 +6,7 @@ Steps of a transaction; see ``ledger``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -73,7 +74,8 @@ def cancel(ledger: Ledger, job: str, now: float) -> Job | None:
             erase_secrets(ledger, seq)
         ledger.changed.append(job)
         ledger.free_slots((route,))
-    return find(ledger, job, now)
+    found = find(ledger, job, now)
+    return found if row is None or found is None else replace(found, was_ended_now=True)
 
 
 def forget(ledger: Ledger, job: str, now: float) -> Job | None:

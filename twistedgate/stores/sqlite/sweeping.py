@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from twistedgate.jobs.job import Swept
+from twistedgate.jobs.job import EndedJob, Swept
 from twistedgate.jobs.store import RESULT
 from twistedgate.stores.sqlite.bodies import drop_pieces, erase_secrets
 from twistedgate.stores.sqlite.ledger import Ledger
@@ -73,29 +73,29 @@ class Sweep:
         forgotten, is_more = self._forget(ledger)
         removed = self._remove(ledger)
         self._drop_uploads(ledger)
-        kinds = (expired, left, interrupted, put_back, removed)
-        is_more = is_more or any(len(some) >= self._most for some in kinds)
+        steps = max(len(expired), len(left), len(interrupted), len(put_back), len(removed))
+        is_more = is_more or steps >= self._most
         ended = tuple(expired + left + interrupted)
         return Swept(len(expired), len(interrupted), len(put_back), forgotten, ended), is_more
 
-    def _fail(self, ledger: Ledger, which: str, value: Any, reason: str) -> list[str]:
+    def _fail(self, ledger: Ledger, which: str, value: Any, reason: str) -> list[EndedJob]:
         rows = ledger.all(_FAIL.format(which=which), (self._now, reason, self._now, value, self._most))
         for name, seq, has_secrets, _ in rows:
             drop_pieces(ledger, name, RESULT)
             if has_secrets:
                 erase_secrets(ledger, seq)
             ledger.changed.append(name)
-        return [row[0] for row in rows]
+        return [EndedJob(name, route, reason) for name, _, _, route in rows]
 
-    def _end_routes(self, ledger: Ledger) -> list[str]:
+    def _end_routes(self, ledger: Ledger) -> list[EndedJob]:
         if self._routes is None:
             return []
         waiting = ledger.all("SELECT route FROM loads WHERE queued > 0")
         gone = [route for (route,) in waiting if route not in self._routes]
-        return [name for route in gone for name in self._fail(ledger, _OF_ROUTE, route, "route-gone")]
+        return [job for route in gone for job in self._fail(ledger, _OF_ROUTE, route, "route-gone")]
 
-    def _bury(self, ledger: Ledger) -> tuple[list[str], list[str]]:
-        interrupted: list[str] = []
+    def _bury(self, ledger: Ledger) -> tuple[list[EndedJob], list[str]]:
+        interrupted: list[EndedJob] = []
         put_back: list[str] = []
         for (runner,) in ledger.all("SELECT DISTINCT runner FROM jobs WHERE state = 1"):
             if runner != ledger.runner and self._is_dead(runner):

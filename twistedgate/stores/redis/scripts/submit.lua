@@ -7,7 +7,7 @@ if key ~= '' then
   local earlier = call('GET', P .. 'key:' .. key)
   local job = earlier and load(earlier)
   if job and not is_gone(job) then
-    if call('HGET', job.key, 'fingerprint') ~= fingerprint then return {'mismatch', view(earlier)} end
+    if call('HGET', job.key, 'fingerprint') ~= fingerprint then return {'mismatch'} end
     -- Whoever submitted it may not know that it was kept: now somebody does.
     call('HSET', job.key, 'replayed', 1)
     return {'replayed', view(earlier)}

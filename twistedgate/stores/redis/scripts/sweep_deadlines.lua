@@ -5,7 +5,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT'
   if job and job.state == 'queued' then
     dequeue(job)
     conclude(job, 'failed', 'expired-in-queue')
-    ended[#ended + 1] = id
+    ended[#ended + 1] = {id, job.route}
   else
     call('ZREM', P .. 'deadlines', id)
   end

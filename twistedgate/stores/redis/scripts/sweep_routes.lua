@@ -21,7 +21,7 @@ for _, route in ipairs(call('SDIFF', P .. 'routes', unpack(served))) do
     if job then
       dequeue(job)
       conclude(job, 'failed', 'route-gone')
-      ended[#ended + 1] = id
+      ended[#ended + 1] = {id, job.route}
     else
       call('ZREM', P .. 'waiting:' .. route, id)
     end

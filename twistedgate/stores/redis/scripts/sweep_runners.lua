@@ -17,7 +17,7 @@ for _, runner in ipairs(call('ZRANGEBYSCORE', P .. 'runners', '-inf', now, 'LIMI
     elseif lapse(job) == 'put_back' then
       put_back = put_back + 1
     else
-      interrupted[#interrupted + 1] = id
+      interrupted[#interrupted + 1] = {id, job.route}
     end
   end
   if left == 0 then return {1, put_back, interrupted} end
