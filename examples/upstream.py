@@ -2,8 +2,8 @@
 
     python examples/upstream.py --name fast --port 9001 --delay 0
 
-``/health`` says that it is well, ``/slow`` takes five seconds, ``/echo`` gives back what it was sent, and
-everything else says which server answered.  Ends on SIGTERM or SIGINT.
+``/health`` says that it is well, ``/slow`` takes five seconds, what is below ``/reports/`` three, ``/echo``
+gives back what it was sent, and everything else says which server answered.  Ends on SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 SLOW_SECONDS = 5.0
+REPORT_SECONDS = 3.0
 
 
 class Sample(Resource):
@@ -34,6 +35,8 @@ class Sample(Resource):
         """Answer later; a client that left by then is not answered."""
         path = request.path.decode("ascii", "replace")
         delay = {"/health": 0.0, "/slow": SLOW_SECONDS}.get(path, self.delay)
+        if path.startswith("/reports/"):
+            delay = REPORT_SECONDS
         call = reactor.callLater(delay, self._answer, request, path)
 
         def cancel(_gone: Failure) -> None:

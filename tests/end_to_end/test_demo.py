@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import threading
@@ -20,9 +19,12 @@ from tests.end_to_end.harness.servers import free_ports
 from tests.end_to_end.harness.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TO_TRY = re.compile(r"^    (curl .+)$", re.MULTILINE)
+TO_TRY = re.compile(r"^    ((?:job=|curl ).+)$", re.MULTILINE)
 END_OF_LINES = "Ctrl-C stops everything."
 CTRL_C = b"\x03"
+END_OF_ONE = "\n--\n"
+NEXT = "\nprintf '\\n--\\n'\n"
+SHOWN = "{{ {}\n}} 2>&1"
 
 IN_A_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 """Runs a program as the terminal's own, so that Ctrl-C reaches all that it has in the foreground."""
@@ -103,13 +105,18 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
 
 def test_every_line_that_it_prints_works_and_ctrl_c_is_one_clean_stop(demo: Demo, tmp_path: Path) -> None:
     gateway, operator, *_ = demo.ports
-    orders, echo, docs, status = (run(line) for line in TO_TRY.findall(demo.said))
+    orders, echo, docs, status, accepted, stands, result = typed(TO_TRY.findall(demo.said))
     assert orders.startswith("HTTP/1.1 200 ")
     assert '"path": "/orders/7"' in orders
     assert echo.startswith("HTTP/1.1 200 ")
     assert '"body": "hello"' in echo
     assert docs.startswith("HTTP/1.1 308 ")
     assert set(json.loads(status)["upstreams"]) == {"orders"}
+    assert accepted.startswith("HTTP/1.1 202 ")
+    assert stands.startswith("HTTP/1.1 200 ")
+    assert '"route":"reports"' in stands
+    assert result.startswith("HTTP/1.1 200 ")
+    assert '"path": "/reports/7"' in result
     with Client(gateway) as client:
         client.send(request("POST", "/echo", "Content-Length: 5"))
         until(lambda: in_flight(said_by(operator)), "a request is under way")
@@ -130,9 +137,16 @@ def said_by(operator: int) -> object:
     return json.loads(answer.body)
 
 
-def run(line: str) -> str:
-    """Return what a printed line answers, typed into another terminal."""
+def typed(lines: list[str]) -> list[str]:
+    """Return what each of the printed lines shows, typed one after the other into another terminal."""
+    # what a line shows on its way into a variable; curl by itself would draw its progress there
+    script = NEXT.join(SHOWN.format(line) if line.startswith("job=") else line for line in lines)
     done = subprocess.run(
-        shlex.split(line), env=environment({}), capture_output=True, timeout=PATIENCE, check=True, text=True
+        ["bash", "-c", script],
+        env=environment({}),
+        capture_output=True,
+        timeout=PATIENCE,
+        check=True,
+        text=True,
     )
-    return done.stdout
+    return done.stdout.split(END_OF_ONE)
