@@ -18,8 +18,9 @@ class Exchange:
 
     Times are monotonic seconds, ``opened`` is wall-clock seconds; ``first_byte`` is 0 until an upstream
     answered.  ``client`` is the address of the client as believed: the peer's, or what a trusted proxy said.
-    ``request`` is ``None`` where what came could not be understood.  What was counted in for the exchange,
-    and must be counted out on every way out, is in ``entered`` (policies) and ``holds_...``.
+    ``request`` is ``None`` where what came could not be understood.  ``request_id`` is made of letters,
+    digits and ``._~+/=:@-``: it can stand anywhere as it is.  What was counted in for the exchange, and must
+    be counted out on every way out, is in ``entered`` (policies) and ``holds_...``.
     """
 
     __slots__ = (

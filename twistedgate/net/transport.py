@@ -23,12 +23,12 @@ READ_SIZE = 256 * 1024
 _buffer = bytearray(READ_SIZE)
 _view = memoryview(_buffer)
 # One buffer for all connections, as it is emptied before the next read.  ``recv`` makes a bytes object of the
-# size asked for and shrinks it: at 64 KiB that costs more than the system call, and idle connections hold
-# none.
+# size asked for and shrinks it: at 64 KiB that costs more than the system call, for what is little it costs
+# less than to copy it out of here.
 
 FIRST_READ = 16 * 1024
-"""Bytes read of an answer at first: a head, and all of a small body; what else a large one brings with it
-would be copied to be parsed."""
+"""Bytes read at first: a head, and all of a small body; what else a large one brings with it would be copied
+to be parsed."""
 
 conduit = Conduit()
 """What is passed on unseen goes through one pipe, as it is emptied before the next read."""
@@ -46,7 +46,7 @@ class Outlet(Protocol):
 
 _AT_FIRST = (
     *(("dataBuffer", b""), ("TLS", False), ("_writeDisconnected", False), ("_aborting", False)),
-    *(("passes_on", False), ("_read_size", 0)),
+    *(("passes_on", False), ("_reads_much", False)),
 )
 """What every write and every read asks; in Twisted's classes it is three times as far."""
 
@@ -63,10 +63,8 @@ class _Eager(tcp.Connection):
     passes_on = False
     """Whether to ask the protocol, an ``Outlet``, before each read."""
 
-    first_read = READ_SIZE
-    """Bytes asked for as long as little comes."""
-
-    _read_size = 0
+    _reads_much = False
+    """Whether the last read brought as much as is read at first."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -93,18 +91,20 @@ class _Eager(tcp.Connection):
         """Read once, and hand on what came."""
         if self.passes_on and self._pass_on():
             return None
-        asked = self._read_size or self.first_read
         try:
-            size = self.socket.recv_into(_buffer, asked)
+            if self._reads_much:
+                piece = bytes(_view[: self.socket.recv_into(_buffer)])
+            else:
+                piece = self.socket.recv(FIRST_READ)
         except BlockingIOError:
             return None
         except OSError:
             return main.CONNECTION_LOST
-        if not size:
+        if not piece:
             return main.CONNECTION_DONE
-        self._read_size = READ_SIZE if size >= FIRST_READ else 0
-        self.protocol.dataReceived(bytes(_view[:size]))
-        if self.passes_on and size == asked:
+        self._reads_much = reads_much = len(piece) >= FIRST_READ
+        self.protocol.dataReceived(piece)
+        if reads_much and self.passes_on:
             self._pass_on()
         return None
 
@@ -120,7 +120,7 @@ class _Eager(tcp.Connection):
         size = conduit.pull(self.fileno(), left)
         if not size:
             return False
-        self._read_size = 0
+        self._reads_much = False
         sent = conduit.push(to.fileno(), size) if to.is_flowing else 0
         if sent < size:
             to.hold(conduit.drain(size - sent))
@@ -187,8 +187,6 @@ class EagerServer(_Eager, tcp.Server):
 class EagerClient(_Eager, tcp.Client):
     """A connection of our own making."""
 
-    first_read = FIRST_READ
-
     def connectionLost(self, reason: Failure) -> None:
         """The connection is gone, and its connector, which it would hold in a cycle, with it."""
         self.passes_on = False
@@ -196,7 +194,7 @@ class EagerClient(_Eager, tcp.Client):
         self.__dict__.pop("connector", None)
 
 
-LEAN = frozenset((EagerServer, EagerClient))
+LEAN = (EagerServer, EagerClient)
 """Transports whose plain reads are dispatched without a log context (``net.reactor``)."""
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from json.encoder import encode_basestring_ascii
-from typing import Protocol
+from collections.abc import Callable
 
 import orjson
 
@@ -28,75 +27,81 @@ _NOT_PLAIN = re.compile(r"[^ !#-\[\]-~]")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class Lines(Protocol):
-    """A style of the access log."""
-
-    def __call__(self, exchange: Exchange) -> bytes:
-        """Return the line of a finished exchange, its end included."""
+Line = Callable[[Exchange], bytes]
+"""Returns the line of a finished exchange, its end included."""
 
 
-def lines(style: str, redact_query: tuple[str, ...]) -> Lines:
+def lines(style: str, redact_query: tuple[str, ...]) -> Line:
     """Return what writes lines in ``style``: ``json`` or ``combined``."""
     redact = Redaction(redact_query)
-    return CombinedLines(redact) if style == "combined" else JsonLines(redact)
+    return CombinedLines(redact).write if style == "combined" else JsonLines(redact).write
 
 
 class JsonLines:
     """One flat JSON object a line; names are always there, text is empty where there is nothing to tell.
 
-    Most exchanges say what others said: who asked for what, where it went, how it ended.  Each of these parts
-    is written once and remembered.
+    Most exchanges say what others said: who asked for what, and what came of it.  Each of these parts is
+    written once and remembered.
     """
 
-    __slots__ = ("_asked", "_ended", "_millisecond", "_redact", "_stamp", "_went")
+    __slots__ = ("_asked", "_became", "_redact", "_since", "_stamp", "_until")
 
     def __init__(self, redact: Redaction) -> None:
         self._redact = redact
-        self._millisecond = -1
+        self._since = self._until = 0.0
         self._stamp = ""
         self._asked = Parts("client", "method", "host", "path", "query")
-        self._went = Parts("route", "upstream", "target")
-        self._ended = Parts("reason", "consumer")
+        self._became = Parts("status", "route", "upstream", "target", "attempts", "reason", "consumer")
 
-    def __call__(self, exchange: Exchange) -> bytes:
-        """Return the line of ``exchange``."""
+    def write(self, exchange: Exchange) -> bytes:
+        """Return the line of ``exchange``, whose id is plain ASCII that needs no quoting."""
         # Under load many exchanges begin in one millisecond: its name is written once.
-        millisecond = int(exchange.opened * 1000)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            self._stamp = _iso(millisecond)
+        if not self._since <= exchange.opened < self._until:
+            self._stamp_millisecond(exchange.opened)
+        request = exchange.request or _understood(exchange)
+        if request is None:
+            who = self._asked.write((exchange.client, "", "", "", ""))
+        else:
+            target = request.target
+            asked = (exchange.client, request.method, target.host, target.path, target.query)
+            who = self._asked.written.get(asked) or self._write_asked(asked)
         pipeline = exchange.pipeline
-        went = ("" if pipeline is None else pipeline.name, exchange.upstream, exchange.target)
-        ended = (exchange.reason, exchange.consumer)
-        request_id = exchange.request_id
-        if not request_id.isascii():
-            request_id = request_id.encode("ascii", "replace").decode()
+        became = (
+            exchange.status,
+            "" if pipeline is None else pipeline.name,
+            exchange.upstream,
+            exchange.target,
+            exchange.attempts,
+            exchange.reason,
+            exchange.consumer,
+        )
         started, finished, first_byte = exchange.started, exchange.finished, exchange.first_byte
         seconds = f"{finished - started:.6f}"
         first = "null"
         if first_byte:
             first = seconds if first_byte == finished else f"{first_byte - started:.6f}"
         connecting = exchange.connect_seconds
-        return (
-            f'{{"time":"{self._stamp}","request_id":{encode_basestring_ascii(request_id)}'
-            f"{self._who_asked(exchange.client, exchange.request or _understood(exchange))}"
-            f',"status":{exchange.status},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out}'
-            f"{self._went.written.get(went) or self._went.write(went)}"
-            f',"attempts":{exchange.attempts},"seconds":{seconds},"first_byte_seconds":{first}'
-            f',"connect_seconds":{f"{connecting:.6f}" if connecting else 0}'
-            f"{self._ended.written.get(ended) or self._ended.write(ended)}}}\n"
-        ).encode()
+        line = (
+            f'{{"time":"{self._stamp}","request_id":"{exchange.request_id}"{who}'
+            f"{self._became.written.get(became) or self._became.write(became)}"
+            f',"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out}'
+            f',"seconds":{seconds},"first_byte_seconds":{first}'
+            f',"connect_seconds":{f"{connecting:.6f}" if connecting else "0"}}}\n'
+        )
+        try:
+            return line.encode()
+        except UnicodeEncodeError:
+            # only a policy could have made such an id
+            return line.encode("utf-8", "replace")
 
-    def _who_asked(self, client: str, request: Request | None) -> str:
-        if request is None:
-            return self._asked.write((client, "", "", "", ""))
-        target = request.target
-        asked = (client, request.method, target.host, target.path, target.query)
-        written = self._asked.written.get(asked)
-        if written is None:
-            query = self._redact(target.query)[1:] if target.query else ""
-            written = self._asked.write(asked, (*asked[:-1], query))
-        return written
+    def _stamp_millisecond(self, opened: float) -> None:
+        millisecond = int(opened * 1000)
+        self._since, self._until = millisecond / 1000, (millisecond + 1) / 1000
+        self._stamp = _iso(millisecond)
+
+    def _write_asked(self, asked: tuple[str, ...]) -> str:
+        query = asked[-1]
+        return self._asked.write(asked, (*asked[:-1], self._redact(query)[1:] if query else ""))
 
 
 _MOST_PARTS = 8192
@@ -111,14 +116,14 @@ class Parts:
 
     def __init__(self, *names: str) -> None:
         self._names = names
-        self.written: dict[tuple[str, ...], str] = {}
+        self.written: dict[tuple[str | int, ...], str] = {}
         """What was written, by the values that it was asked for with."""
 
-    def write(self, key: tuple[str, ...], values: tuple[str, ...] | None = None) -> str:
+    def write(self, key: tuple[str | int, ...], values: tuple[str | int, ...] | None = None) -> str:
         """Return ``values``, or those of ``key`` itself, under their names, each behind a comma."""
         part = ""
         for name, value in zip(self._names, values or key, strict=True):
-            part += f',"{name}":"{_quoted(value)}"'
+            part += f',"{name}":{value if isinstance(value, int) else _quoted(value)}'
         if len(part) <= _LONGEST_PART:
             if len(self.written) >= _MOST_PARTS:
                 self.written.clear()
@@ -136,7 +141,7 @@ class CombinedLines:
         self._second = -1
         self._stamp = ""
 
-    def __call__(self, exchange: Exchange) -> bytes:
+    def write(self, exchange: Exchange) -> bytes:
         """Return the line of ``exchange``."""
         second = int(exchange.opened)
         if second != self._second:
@@ -193,9 +198,9 @@ def _nginx_escape(found: re.Match[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return what stands between the quotes of a JSON string; a lone surrogate must not cost the line."""
+    """Return a JSON string; a lone surrogate must not cost the line."""
     try:
         written = orjson.dumps(text)
     except orjson.JSONEncodeError:
         written = orjson.dumps(text.encode("utf-8", "replace").decode())
-    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written[1:-1].decode())
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", written.decode())
