@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twistedgate.balancing.ejection import TRIAL_PATIENCE, most_ejected
-from twistedgate.balancing.health import Change, Checks, HealthRules, Judge, State, Verdict
+from twistedgate.balancing.health import Change, Judge, State, Verdict
+from twistedgate.balancing.rules import Checks, HealthRules
 
 RULES = HealthRules(rise=2, fall=3, eject_after=2, eject_for=30.0, max_ejected=0.5)
 

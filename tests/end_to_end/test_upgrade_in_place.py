@@ -12,7 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import Start, reload
 from tests.end_to_end.harness.client import ask_over, get
-from tests.end_to_end.harness.configuration import everything_to, route, section
+from tests.end_to_end.harness.configuration import everything_to, route, section, upstream
 from tests.end_to_end.harness.daemon import Daemon, Launch
 from tests.end_to_end.harness.distribution import distribute
 from tests.end_to_end.harness.held import Held
@@ -146,6 +146,22 @@ def test_upgrades_under_load_cost_no_request_its_answer(start: Start, own_record
     total = sum(clients.served)
     daemon.wait_until_empty()
     assert daemon.status()["requests"] == total
+
+
+def test_what_an_operator_has_drained_stays_drained(start: Start, own_recorder: Recorder) -> None:
+    with Recorder() as other:
+        daemon = start(
+            several(), upstream("main", own_recorder.port, other.port, retries=0), route("main", "*")
+        )
+        drained = f"127.0.0.1:{own_recorder.port}"
+        assert daemon.admin(f"/upstreams/main/targets/{drained}/drain", "POST").status == 200
+        with Steady(daemon, 2) as clients:
+            asked = len(own_recorder.visits)
+            upgrade(daemon)
+            clients.go_on()
+        targets = daemon.status()["upstreams"]["main"]["targets"]
+        assert [target["state"] for target in targets] == ["drained", "up"]
+        assert len(own_recorder.visits) == asked
 
 
 def test_it_can_be_reloaded_and_stopped_afterwards(

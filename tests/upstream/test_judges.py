@@ -132,3 +132,34 @@ def test_many_reloads_and_the_end_leave_nothing_behind() -> None:
     house.judges.stop()
     assert house.world.probe.under_way == set()
     assert not house.world.network.getDelayedCalls()
+
+
+def test_another_program_begins_with_what_was_written() -> None:
+    options = {"health_path": "/health", "health_fall": 3, "eject_after": 2, "max_ejected": 1.0}
+    house = House(a=upstream_config("name.test:80", **options), gone=upstream_config(SECOND))
+    house.judges.drain("a", FIRST)
+    for _ in range(2):
+        house.judges.port("a").failed(SECOND, "reset", 1000.0)
+    house.world.probe.answer(SECOND, 200)
+    told = house.judges.written()
+
+    after = House()
+    after.judges.read(told)
+    del after.world.names.known["name.test"]
+    after.reload(a=upstream_config("name.test:80", **options))
+    assert after.states("a") == house.states("a") == [State.DRAINED, State.UP]
+    assert after.judges.judgings["a"].standings == house.judges.judgings["a"].standings
+    after.judges.enable("a", FIRST)
+    # it is asked as before: a single bad check does not count for all
+    after.world.probe.answer(SECOND, 500)
+    assert after.states("a") == [State.UP, State.UP]
+
+
+def test_it_counts_once() -> None:
+    house = House(a=upstream_config(FIRST, SECOND))
+    house.judges.drain("a", FIRST)
+    after = House()
+    after.judges.read(house.judges.written())
+    after.reload(b=upstream_config(FIRST))
+    after.reload(a=upstream_config(FIRST, SECOND))
+    assert after.states("a") == [State.UP, State.UP]

@@ -331,4 +331,4 @@ def test_another_may_be_told_of_what_is_under_way(clock: Clock, probing: Probing
 )
 def test_two_checks_ask_alike_however_often(change: dict[str, object], is_alike: bool) -> None:
     changed = dataclasses.replace(CHECK, **change)  # type: ignore[arg-type]
-    assert CHECK.asks_like(changed) is is_alike
+    assert (CHECK.question == changed.question) is is_alike

@@ -311,3 +311,24 @@ def test_shows_what_it_knows(names: Names, resolver: Resolver) -> None:
     names.answer("192.0.2.1")
     assert repr(resolver) == f"<Resolver [<{HOST} 192.0.2.1>]>"
     resolver.stop()
+
+
+def test_what_was_known_before_is_the_last_good_answer(
+    clock: Clock, names: Names, resolver: Resolver
+) -> None:
+    resolver.recall({HOST: ["192.0.2.1"], "other.example.com": ["192.0.2.9"]})
+    heard, settled = Heard(), Heard()
+    watch = resolver.watch(HOST, heard, lambda: settled(()))
+    assert (heard.addresses, settled.addresses) == ([("192.0.2.1",)], [()])
+    assert resolver.known() == {HOST: ("192.0.2.1",)}
+    names.fail()
+    assert heard.addresses == [("192.0.2.1",)]
+    clock.advance(SHORTEST_INTERVAL)
+    names.answer("192.0.2.2")
+    assert (heard.addresses[1:], settled.addresses) == ([("192.0.2.2",)], [()])
+    watch.stop()
+    assert not clock.getDelayedCalls()
+    # it was that of then, and is not used again
+    again = resolver.watch(HOST, heard)
+    assert len(heard.addresses) == 2
+    again.stop()

@@ -24,8 +24,8 @@ def main(number: int, fd: int, pipe: tuple[int, int], limit: int) -> None:
     sys.stdout.flush()
     sys.stdin.read()
     tried = entered = too_many = 0
-    # Where all try all the time nearly every try is refused: a process that was interrupted between its try and
-    # the verdict keeps the others out for so long.  Whoever is left in the end comes in.
+    # Where all try all the time nearly every try is refused: a process that was interrupted between its try
+    # and the verdict keeps the others out for so long.  Whoever is left in the end comes in.
     while tried < TRIES or not entered:
         tried += 1
         if not gate.enter():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.upstream.network import World, upstream_config
 from twistedgate.balancing.ejection import most_ejected
-from twistedgate.balancing.health import HealthRules, Judge, State
+from twistedgate.balancing.health import Judge, State
+from twistedgate.balancing.rules import HealthRules
 from twistedgate.config.model import UpstreamConfig
 from twistedgate.exchange import Exchange
 from twistedgate.testing import exchange

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twistedgate.balancing.health import HealthRules, Judge, State
+from twistedgate.balancing.health import Judge, State
+from twistedgate.balancing.rules import HealthRules
 from twistedgate.upstream.judging import Standing
 from twistedgate.workers.nudges import Kind, Nudge, Nudges, Row, standing_of, standing_row, take_outcomes
 

@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from twisted.logger import LogLevel, capturedLogs
 
@@ -465,19 +467,76 @@ def test_who_dies_while_the_program_is_replaced_has_a_successor(theatre: Theatre
     assert theatre.actors[-1].slot == 0
 
 
-def test_what_an_old_worker_thinks_of_targets_is_not_heard(theatre: Theatre) -> None:
-    theatre.open(TWO)
+FIRST, SECOND = "192.0.2.1:80", "192.0.2.2:80"
+
+
+@contextmanager
+def next_program(theatre: Theatre, *sections: str) -> Iterator[Left]:
+    """Leave the gateway to the next program, which reads ``sections``; new workers wait for the test."""
     left = Left(theatre)
     try:
         supervisor = left.take()
         theatre.are_willing = False
-        theatre.reload(TWO)
+        theatre.reload(*sections)
         supervisor.start()
-        left.old[0].channel.send("outcomes", rows=[["orders", "192.0.2.1:80", "failed", "refused", 1]])
         theatre.turn()
-        assert all(standing.may_pick for standing in supervisor.judges.standings()["orders"])
+        yield left
     finally:
         left.clear()
+
+
+def stand(theatre: Theatre) -> list[str]:
+    return [f"{one.name} {one.state}" for one in theatre.supervisor.judges.standings()["orders"]]
+
+
+def test_the_next_program_judges_by_what_was_known_before(theatre: Theatre) -> None:
+    theatre.open(TWO)
+    theatre.supervisor.judges.drain("orders", FIRST)
+    with next_program(theatre, TWO):
+        assert stand(theatre) == [f"{FIRST} drained", f"{SECOND} up"]
+        theatre.reload(TWO.replace("eject_after = 1", "eject_after = 2"))
+        assert stand(theatre) == [f"{FIRST} drained", f"{SECOND} up"]
+        theatre.supervisor.judges.enable("orders", FIRST)
+        assert stand(theatre) == [f"{FIRST} up", f"{SECOND} up"]
+
+
+def test_what_was_known_can_be_written_down(theatre: Theatre) -> None:
+    theatre.open(TWO)
+    theatre.supervisor.judges.drain("orders", FIRST)
+    told = theatre.supervisor.handover(7.0).judged
+    assert orjson.loads(orjson.dumps(told)) == told
+
+
+def test_old_workers_are_told_and_heard_as_new_ones_are(theatre: Theatre) -> None:
+    theatre.open(TWO)
+    with next_program(theatre, TWO) as left:
+        left.old[0].channel.send("outcomes", rows=[["orders", FIRST, "failed", "refused", 1]])
+        theatre.turn()
+        assert stand(theatre) == [f"{FIRST} ejected", f"{SECOND} up"]
+        for actor in left.old:
+            told = actor.last("standings").fields
+            assert [row[3] for row in told["rows"]] == ["ejected", "up"]
+            # it counts where it did: nobody has told it of other places
+            assert "places" not in told
+
+
+def test_and_so_they_are_after_a_reload_that_leaves_upstreams_alone(theatre: Theatre) -> None:
+    theatre.open(TWO)
+    with next_program(theatre, TWO) as left:
+        theatre.reload(TWO, OLD)
+        theatre.supervisor.judges.drain("orders", FIRST)
+        theatre.turn()
+        assert [row[3] for row in left.old[0].last("standings").fields["rows"]] == ["drained", "up"]
+
+
+def test_who_has_other_upstreams_is_neither_told_nor_heard(theatre: Theatre) -> None:
+    theatre.open(TWO)
+    with next_program(theatre, TWO.replace("eject_after = 1", "eject_after = 1\nretries = 3")) as left:
+        left.old[0].channel.send("outcomes", rows=[["orders", FIRST, "failed", "refused", 1]])
+        theatre.supervisor.judges.drain("orders", SECOND)
+        theatre.turn()
+        assert stand(theatre) == [f"{FIRST} up", f"{SECOND} drained"]
+        assert "standings" not in left.old[0].told
 
 
 def test_nobody_leaves_while_workers_start_end_or_do_not_listen(theatre: Theatre) -> None:

@@ -10,6 +10,9 @@ This is the record of one target; whether it may be ejected at all, seen beside 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 LONGEST = 300.0
 """Seconds: Envoy's ``max_ejection_time`` too."""
 
@@ -46,6 +49,18 @@ class Ejection:
         self.is_out = known.is_out
         if known.until is not None:
             self.until = min(known.until, now + self._duration(eject_for))
+
+    def written(self) -> dict[str, Any]:
+        """Return all of it in JSON's own types."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Ejection:
+        """Return what was written."""
+        ejection = cls()
+        for name in cls.__slots__:
+            setattr(ejection, name, told[name])
+        return ejection
 
     def _duration(self, eject_for: float) -> float:
         return min(eject_for * self.in_a_row, LONGEST)

@@ -21,11 +21,12 @@ of it as the new rules allow, and no trial that is under way, as its end is not 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from twistedgate.balancing.ejection import Ejection, most_ejected
-from twistedgate.config.upstream import UpstreamConfig
+from twistedgate.balancing.rules import Checks, HealthRules
 
 _FIRST_PORTION = 0.1
 
@@ -42,41 +43,6 @@ class State(enum.StrEnum):
     """Ejected until a moment ago: one request finds out."""
     DRAINED = "drained"
     """Its weight is 0."""
-
-
-class Checks(enum.Enum):
-    """How a target is checked by new rules."""
-
-    AS_BEFORE = enum.auto()
-    OTHERWISE = enum.auto()
-    """The first one of the new kind decides at once; until then the old ones do."""
-    NOT_AT_ALL = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class HealthRules:
-    """The options of an upstream that the judge goes by; durations in seconds, ``max_ejected`` a ratio."""
-
-    rise: int = 2
-    fall: int = 3
-    eject_after: int = 5
-    eject_for: float = 30.0
-    max_ejected: float = 0.5
-    slow_start: float = 0.0
-    when_all_down: str = "fail"
-
-    @classmethod
-    def of(cls, config: UpstreamConfig) -> HealthRules:
-        """Return the rules of a configured upstream."""
-        return cls(
-            rise=config.health_rise,
-            fall=config.health_fall,
-            eject_after=config.eject_after,
-            eject_for=config.eject_for,
-            max_ejected=config.max_ejected,
-            slow_start=config.slow_start,
-            when_all_down=config.when_all_down,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +140,21 @@ class _Record:
         self.state = known.state
         self.since = known.since
 
+    def written(self) -> dict[str, Any]:
+        """Return all of it in JSON's own types."""
+        told = {name: getattr(self, name) for name in self.__slots__}
+        return {**told, "ejection": self.ejection.written(), "state": self.state.value}
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> _Record:
+        """Return what was written."""
+        record = cls(told["name"], told["weight"], told["since"])
+        for name in cls.__slots__:
+            setattr(record, name, told[name])
+        record.ejection = Ejection.read(told["ejection"])
+        record.state = State(told["state"])
+        return record
+
     def weight_at(self, now: float, slow_start: float) -> float:
         """Return the weight that counts now."""
         if self.returned is None:
@@ -194,6 +175,17 @@ class Judge:
         self.revision = 0
         self._now = now
         self._records: dict[str, _Record] = {}
+
+    def written(self) -> list[dict[str, Any]]:
+        """Return what is known of each target, in JSON's own types."""
+        return [record.written() for record in self._records.values()]
+
+    @classmethod
+    def read(cls, told: Iterable[Mapping[str, Any]]) -> Judge:
+        """Return one that knows what was written: another judge may recall it."""
+        judge = cls(HealthRules(), 0.0)
+        judge._records = {one["name"]: _Record.read(one) for one in told}
+        return judge
 
     def recall(self, name: str, before: Judge, checks: Checks, now: float) -> list[Change]:
         """Judge a target by what another judge knows of it; a target that it does not know is none.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from twistedgate.config.model import UpstreamConfig
 from twistedgate.upstream.judging import JudgePort, Judging, Standing, Watching
+from twistedgate.upstream.known import Known
 
 PublishOf = Callable[[str, tuple[Standing, ...]], object]
 """Called with the name of an upstream and how all its targets stand, when that is not as before."""
@@ -23,6 +25,7 @@ class Judges:
         self._watching = watching
         self._publish = publish
         self.judgings: dict[str, Judging] = {}
+        self._known: dict[str, Known] = {}
 
     def __repr__(self) -> str:
         return f"<Judges {list(self.judgings.values())}>"
@@ -36,12 +39,13 @@ class Judges:
                 prepared[name] = present
             else:
                 publish = functools.partial(self._publish, name)
-                prepared[name] = Judging(config, self._watching, present, publish)
+                previous = present or self._known.get(name)
+                prepared[name] = Judging(config, self._watching, previous, publish)
         return prepared
 
     def commit(self, prepared: Mapping[str, Judging]) -> None:
         """Judge by the prepared configuration from now on; this cannot fail."""
-        before, self.judgings = self.judgings, dict(prepared)
+        before, self.judgings, self._known = self.judgings, dict(prepared), {}
         # the new ones first: names that the old ones still watch are known to them at once
         for name, judging in prepared.items():
             if before.get(name) is judging:
@@ -51,6 +55,16 @@ class Judges:
         for name, judging in before.items():
             if prepared.get(name) is not judging:
                 judging.stop()
+
+    def written(self) -> dict[str, Any]:
+        """Return what is known of names and targets in JSON's own types, for the next program."""
+        known = {name: judging.known().written() for name, judging in self.judgings.items()}
+        return {"names": self._watching.resolver.known(), "upstreams": known}
+
+    def read(self, told: Mapping[str, Any]) -> None:
+        """Begin with what was written, when the first configuration is prepared and committed."""
+        self._watching.resolver.recall(told["names"])
+        self._known = {name: Known.read(known) for name, known in told["upstreams"].items()}
 
     def port(self, upstream: str) -> JudgePort:
         """Return whom to tell of requests to an upstream; it may be prepared only, or gone meanwhile."""

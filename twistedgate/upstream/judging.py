@@ -18,9 +18,11 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-from twistedgate.balancing.health import Change, Checks, HealthRules, Judge, State, Verdict
+from twistedgate.balancing.health import Change, Judge, State, Verdict
+from twistedgate.balancing.rules import Checks, HealthRules
 from twistedgate.config.model import TargetConfig, UpstreamConfig
 from twistedgate.net.tls import ClientTLS, authorities
+from twistedgate.upstream.known import Known
 from twistedgate.upstream.prober import HealthCheck, Probers, Probing
 from twistedgate.upstream.resolver import Resolver, Watch
 from twistedgate.upstream.target import target_name
@@ -98,9 +100,12 @@ class Judging:
     """Finds, checks and judges the targets of one ``[upstream:NAME]``."""
 
     def __init__(
-        self, config: UpstreamConfig, watching: Watching, previous: Judging | None, publish: Publish
+        self, config: UpstreamConfig, watching: Watching, previous: Judging | Known | None, publish: Publish
     ) -> None:
-        """``previous`` judged the upstream before a reload: what it knows of targets that stay is kept."""
+        """``previous`` is who judged the upstream before a reload, or what was known before an upgrade.
+
+        What is known of targets that stay is kept.
+        """
         self.config = config
         self._watching = watching
         self._previous = previous
@@ -133,7 +138,22 @@ class Judging:
         # only now: a judge who sees one target after the other takes the first one for the last one
         self._is_started = True
         previous, self._previous = self._previous, None
-        self._take(previous)
+        if isinstance(previous, Judging):
+            known = previous.known()
+            self._go_on_checking(previous)
+            self._take(known)
+        else:
+            self._take(previous)
+
+    def known(self) -> Known:
+        """Return what whoever judges next goes on with."""
+        checks = {name: self._probers.find(name) for name in self._found}
+        return Known(
+            self._judge,
+            {name: found.config.scheme for name, found in self._found.items()},
+            dict(self._drained),
+            {name: check.question for name, check in checks.items() if check is not None},
+        )
 
     def renew(self) -> None:
         """Go on under a new configuration that says the same of it; checks may trust others by now."""
@@ -161,7 +181,7 @@ class Judging:
         if self._is_started:
             self._take(None)
 
-    def _take(self, previous: Judging | None) -> None:
+    def _take(self, known: Known | None) -> None:
         """Judge whoever is found at all the addresses."""
         now = self._watching.now()
         before, self._found = self._found, self._find()
@@ -169,8 +189,8 @@ class Judging:
         for name, found in self._found.items():
             if name in before and before[name].config.scheme != found.config.scheme:
                 changes += self._judge.remove(name, now)
-        if previous is not None:
-            changes += self._recall(previous, now)
+        if known is not None:
+            changes += self._recall(known, now)
         changes += self._judge.update({name: self._weight(name) for name in self._found}, now)
         for name in self._found:
             self._watching.witness.found(self.config.name, name)
@@ -185,37 +205,34 @@ class Judging:
                 found.setdefault(target_name(address, config.port), _Found(address, place, config))
         return found
 
-    def _recall(self, previous: Judging, now: float) -> list[Change]:
-        """Take over what is known of targets that stay, and the checks that are made of them."""
+    def _recall(self, known: Known, now: float) -> list[Change]:
+        """Take over what is known of targets that stay."""
         configured = {config.url for config in self.config.targets}
         self._drained = {
             drained: url
-            for drained, url in previous._drained.items()
+            for drained, url in known.drained.items()
             if url in configured or drained in self._found
         }
-        stay = [
-            name
-            for name, known in previous._found.items()
-            if name in self._found and self._found[name].config.scheme == known.config.scheme
-        ]
         changes: list[Change] = []
-        for name in stay:
-            changes += self._judge.recall(name, previous._judge, self._checks_since(previous, name), now)
-        ours, self._probers, previous._probers = self._probers, previous._probers, self._probers
-        self._probers.tell(self._probed)
-        ours.tell(previous._probed)
+        for name, scheme in known.schemes.items():
+            if name in self._found and self._found[name].config.scheme == scheme:
+                checks = self._checks_since(known.questions.get(name), name)
+                changes += self._judge.recall(name, known.judge, checks, now)
         return changes
 
-    def _checks_since(self, previous: Judging, name: str) -> Checks:
+    def _checks_since(self, question: str | None, name: str) -> Checks:
         """Return how a target is checked, compared with before."""
         if not self.config.health_path:
             return Checks.NOT_AT_ALL
-        made = previous._probers.find(name)
-        if made is not None and self._check(name).asks_like(made):
-            return Checks.AS_BEFORE
-        return Checks.OTHERWISE
+        return Checks.AS_BEFORE if self._check(name).question == question else Checks.OTHERWISE
 
     # checks
+
+    def _go_on_checking(self, previous: Judging) -> None:
+        """Hear of the checks that are made already."""
+        ours, self._probers, previous._probers = self._probers, previous._probers, self._probers
+        self._probers.tell(self._probed)
+        ours.tell(previous._probed)
 
     def _renew_checks(self) -> None:
         """Check every target as the configuration of now wants it, TLS included."""

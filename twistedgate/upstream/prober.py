@@ -70,9 +70,10 @@ class HealthCheck:
             tls=tls,
         )
 
-    def asks_like(self, other: HealthCheck) -> bool:
-        """Tell whether both want the same of the target, however often it is asked."""
-        return replace(self, interval=0.0, tls=None) == replace(other, interval=0.0, tls=None)
+    @property
+    def question(self) -> str:
+        """What is wanted of the target, however often it is asked."""
+        return repr(replace(self, interval=0.0, tls=None))
 
     def is_good(self, status: int) -> bool:
         """Tell whether an answer of this status means that the target is well."""

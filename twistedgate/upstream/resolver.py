@@ -6,13 +6,14 @@ of one name share its lookups.  A literal address is its own answer.
 
 A name is settled, once and for all, when it is known, when it is known not to exist, or 5 s after it was
 first asked for: until then somebody may wait for it, and a lookup that failed is tried again after 1 s.
+What an earlier program of the process knew of names is their last good answer.
 This module does not know how a name is looked up, nor what the addresses are for.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -87,6 +88,15 @@ class Resolver:
         self._reactor = reactor
         self._lookup = lookup
         self._names: dict[str, _Name] = {}
+        self._recalled: dict[str, tuple[str, ...]] = {}
+
+    def known(self) -> dict[str, tuple[str, ...]]:
+        """Return the addresses of every name that is watched and known."""
+        return {host: name.addresses for host, name in self._names.items() if name.addresses}
+
+    def recall(self, known: Mapping[str, Iterable[str]]) -> None:
+        """Take this for known of names that are not watched yet."""
+        self._recalled = {host: tuple(addresses) for host, addresses in known.items()}
 
     def watch(self, host: str, changed: Changed, settled: Settled = lambda: None) -> Watch:
         """Call ``changed`` with the addresses of ``host``: now if they are known, and when they change."""
@@ -96,7 +106,8 @@ class Resolver:
             return Watch(None, changed, settled)
         name = self._names.get(host)
         if name is None:
-            name = self._names[host] = _Name(host, self._reactor, self._lookup, self._forget)
+            known = self._recalled.pop(host, ())
+            name = self._names[host] = _Name(host, self._reactor, self._lookup, self._forget, known)
         watch = Watch(name, changed, settled)
         name.enter(watch)
         return watch
@@ -117,33 +128,42 @@ class _Name:
     """One name: its watchers, its last good answer, and the lookup to come or under way."""
 
     def __init__(
-        self, host: str, reactor: IReactorTime, lookup: Lookup, forget: Callable[[_Name], None]
+        self,
+        host: str,
+        reactor: IReactorTime,
+        lookup: Lookup,
+        forget: Callable[[_Name], None],
+        known: tuple[str, ...],
     ) -> None:
         self.host = host
         self._reactor = reactor
         self._lookup = lookup
         self._forget = forget
         self._watches: list[Watch] = []
-        self._addresses: tuple[str, ...] = ()
+        self.addresses = known
         self._trouble = ""
-        self._is_settled = False
+        self._is_begun = False
+        self._is_settled = bool(known)
         self._is_stopped = False
         self._giving_up: IDelayedCall | None = None
         self._next: IDelayedCall | None = None
         self._running: Deferred[Any] | None = None
 
     def __repr__(self) -> str:
-        return f"<{self.host} {', '.join(self._addresses) or 'unknown'}{self._trouble and ' (failing)'}>"
+        return f"<{self.host} {', '.join(self.addresses) or 'unknown'}{self._trouble and ' (failing)'}>"
 
     def enter(self, watch: Watch) -> None:
         self._watches.append(watch)
-        if self._addresses:
-            watch.changed(self._addresses)
-        if self._is_settled:
-            watch.settled()
-        elif self._giving_up is None:
-            self._giving_up = self._reactor.callLater(FIRST_LOOKUP, self._settle)
+        if self.addresses:
+            watch.changed(self.addresses)
+        was_settled = self._is_settled
+        if not self._is_begun:
+            self._is_begun = True
+            if not was_settled:
+                self._giving_up = self._reactor.callLater(FIRST_LOOKUP, self._settle)
             self._look()
+        if was_settled:
+            watch.settled()
 
     def leave(self, watch: Watch) -> None:
         self._watches.remove(watch)
@@ -180,8 +200,8 @@ class _Name:
             self._trouble = ""
             _log.info("The name {host} can be looked up again.", host=self.host)
         addresses = tuple(sorted(set(answer.addresses)))
-        if addresses != self._addresses:
-            self._addresses = addresses
+        if addresses != self.addresses:
+            self.addresses = addresses
             for watch in list(self._watches):
                 # A watcher may have stopped another.
                 if watch in self._watches:
@@ -200,7 +220,7 @@ class _Name:
                 "The name {host} cannot be looked up ({trouble}) and is tried again; its addresses: {kept}.",
                 host=self.host,
                 trouble=trouble,
-                kept=", ".join(self._addresses) or "not known yet",
+                kept=", ".join(self.addresses) or "not known yet",
             )
         if is_final:
             self._settle()

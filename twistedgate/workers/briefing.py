@@ -3,14 +3,17 @@
 A worker prepares, says whether it can, and is told to commit or to abandon; only then it is given the next
 configuration.  So what it has prepared is always made for what it serves.  It says when it has committed, and
 a reload is done when everybody has.  One that is started, or that was being briefed while a reload took
-effect, is given whatever is in use by then.  This module does not know what has to be done to have a
-configuration, nor how workers come and go.
+effect, is given whatever is in use by then.  One of an earlier program is given no configuration; how targets
+stand it is told, and heard of them, as long as its upstreams are those that are in use.  This module does not
+know what has to be done to have a configuration, nor how workers come and go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -56,6 +59,7 @@ class Briefings:
         self._reactor = reactor
         self._places = places
         self._court = court
+        self._upstreams = ""
         self._briefed: set[Member] = set()
         self._waiting: list[Deferred[None]] = []
 
@@ -119,18 +123,22 @@ class Briefings:
         Fires when those who have prepared it serve by it, or are gone, or have hung for too long.
         """
         self.current = prepared
+        self._upstreams = _digest(prepared.configuration)
         answers = []
         for member in members:
             if member in prepared.asked:
                 answers.append(self._let_serve(member, prepared))
             elif member not in self._briefed and _may_serve(member):
                 self._brief(member, prepared)
+            elif not _may_serve(member):
+                self.inform(member)
         return DeferredList(answers).addCallback(lambda _: None)
 
     def _let_serve(self, member: Member, prepared: Prepared) -> Deferred[list[str]]:
         if not _may_serve(member):
             member.tell("abandon", revision=prepared.revision)
             return succeed([])
+        member.upstreams = self._upstreams
         standings = self._court.standings_for(member.row)
         for upstream, rows in standings.items():
             self._places.find_targets(upstream, _targets(rows))
@@ -149,12 +157,25 @@ class Briefings:
         """Give a worker that was started what is in use, and tell it from now on how targets stand."""
         assert self.current is not None
         self._places.join(member.row)
-        self._court.join(member.row, lambda upstream, rows: self._tell_standings(member, upstream, rows))
+        self._court.join(member.row, partial(self._tell_standings, member))
         self._brief(member, self.current)
+
+    def inform(self, member: Member) -> None:
+        """Tell one that is given no configuration how targets stand, if they are those that it has."""
+        if member.upstreams != self._upstreams or member.is_over:
+            return
+        if member.row not in self._court:
+            self._court.join(member.row, partial(self._tell_standings, member))
+        for upstream, rows in self._court.standings_for(member.row).items():
+            self._tell_standings(member, upstream, rows)
+        if member.is_draining:
+            self._court.retire(member.row)
 
     def _tell_standings(self, member: Member, upstream: str, rows: list[Row]) -> None:
         self._places.find_targets(upstream, _targets(rows))
-        member.tell("standings", upstream=upstream, rows=rows, **self._places.told(member.row))
+        # where an earlier program's worker counts is as it was when that program ended
+        places = self._places.told(member.row) if member.is_ours else {}
+        member.tell("standings", upstream=upstream, rows=rows, **places)
 
     def _brief(self, member: Member, prepared: Prepared) -> None:
         self._briefed.add(member)
@@ -178,6 +199,11 @@ class Briefings:
 
 def _may_serve(member: Member) -> bool:
     return member.is_ours and not member.is_draining and not member.is_over
+
+
+def _digest(configuration: Configuration) -> str:
+    """Return what tells these upstreams from others, in another program of the same process, too."""
+    return sha256(repr(sorted(configuration.upstreams.items())).encode()).hexdigest()
 
 
 def _targets(rows: list[Row]) -> list[str]:

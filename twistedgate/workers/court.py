@@ -44,6 +44,10 @@ class Court:
     def __repr__(self) -> str:
         return f"<Court of {sorted(self._listeners)}, {self._grants}>"
 
+    def __contains__(self, worker: int) -> bool:
+        """Tell whether a worker is told and heard."""
+        return worker in self._listeners
+
     # configurations
 
     def prepare(self, configs: Mapping[str, UpstreamConfig]) -> dict[str, Judging]:
@@ -93,8 +97,9 @@ class Court:
             self.judges.port(upstream).trial_abandoned(target, now)
 
     def take(self, worker: int, rows: list[Row]) -> None:
-        """Hear what a worker says of its requests."""
-        take_outcomes(self.judges.judgings.get, self._grants, worker, rows, self._now())
+        """Hear what a worker says of its requests; one that serves by another configuration is not heard."""
+        if worker in self._listeners:
+            take_outcomes(self.judges.judgings.get, self._grants, worker, rows, self._now())
 
     # time
 

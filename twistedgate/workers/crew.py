@@ -93,15 +93,17 @@ class Crew:
         """Start workers, and mind them from now on."""
         self._look()
 
-    def inherit(self, left: LeftMember, until: float | None = None) -> None:
+    def inherit(self, left: LeftMember, until: float | None = None) -> Member:
         """Mind a worker of an earlier program of this process; one that drains is killed at ``until``."""
         member = Member(left.slot, left.row, self)
         member.is_ready = True
+        member.upstreams = left.upstreams
         self.members[left.row] = member
         member.is_draining = until is not None
         slot = left.slot % self.roster.wanted
         self.roster.take_over(slot, left.row, self._reactor.seconds(), until)
         member.inherit(self._reactor, left.pid, left.channel, left.unread.encode("latin-1"))
+        return member
 
     def renew(self) -> None:
         """Replace every worker, one after the other, none before its successor serves."""

@@ -15,13 +15,14 @@ import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import orjson
 
 from twistedgate.net.opened import Opened
 
 VARIABLE = "TWISTEDGATE_HANDOVER"
-FORM = 1
+FORM = 2
 """Counts how this is written; another program that writes otherwise is not understood."""
 
 HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -42,6 +43,8 @@ class LeftMember:
     unread: str
     """Bytes that were read already and are no whole message yet, one character each."""
     is_draining: bool = False
+    upstreams: str = ""
+    """Tells one configuration of upstreams from another: the one that it serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class Handover:
     members: tuple[LeftMember, ...] = ()
     places: dict[str, dict[str, object]] = field(default_factory=dict)
     """Where everybody counts."""
+    judged: dict[str, Any] = field(default_factory=dict)
+    """What is known of names and targets."""
 
     def opened_sockets(self) -> dict[str, Opened]:
         """Return the sockets, by where they listen."""

@@ -47,6 +47,8 @@ class Member:
         self.pid = 0
         self.is_ready = False
         self.is_draining = False
+        self.upstreams = ""
+        """Tells one configuration of upstreams from another: the one that it serves, empty for none."""
         self.channel = Channel(self._received, self._lost)
         self._minder = minder
         self._process: Any = None

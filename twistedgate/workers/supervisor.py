@@ -75,6 +75,8 @@ class Supervisor:
         self.places = Places(self.board, self.row, None if left is None else left.places)
         self.sockets = Addresses({} if left is None else left.opened_sockets())
         self.court = Court(means.watching(self._tls_of, self.places.measures))
+        if left is not None:
+            self.court.judges.read(left.judged)
         self.crew = Crew(reactor, self.board, workers, means.launch, self)
         self.on_deserted: Callable[[], object] = lambda: None
         """Called when no worker can be had any more."""
@@ -162,7 +164,7 @@ class Supervisor:
         """Start workers, once there is a configuration for them and the process will fork no more."""
         for left in () if self._left is None else self._left.members:
             is_spare = left.is_draining or left.slot >= self._wanted
-            self.crew.inherit(left, self._drained_at() if is_spare else None)
+            self._briefings.inform(self.crew.inherit(left, self._drained_at() if is_spare else None))
         for member in self.crew.present:
             if member.is_draining:
                 self._tell_to_drain(member)
@@ -206,7 +208,7 @@ class Supervisor:
 
     def heard(self, member: Member, message: Message) -> None:
         """Take what a worker says."""
-        if message.kind == "outcomes" and member.is_ours:
+        if message.kind == "outcomes":
             self.court.take(member.row, message.fields["rows"])
         elif message.kind == "jobs":
             self._wakeups.hear(message.fields["news"])
@@ -220,8 +222,7 @@ class Supervisor:
 
     def dismiss(self, member: Member) -> None:
         """Have a worker serve nobody new, and end when nothing is under way."""
-        if member.is_ours:
-            self.court.retire(member.row)
+        self.court.retire(member.row)
         self._tell_to_drain(member)
         self.crew.drain_until(member, self._drained_at())
 
@@ -367,6 +368,7 @@ class Supervisor:
                 member.channel.descriptor,
                 member.channel.unread.decode("latin-1"),
                 member.is_draining,
+                member.upstreams,
             )
             for member in self.crew.present
         ]
@@ -374,4 +376,5 @@ class Supervisor:
             where: LeftSocket(opened.socket.fileno(), opened.path)
             for where, opened in self.sockets.places.items()
         }
-        return Handover(self.board.fd, opened, sockets, tuple(members), self.places.record())
+        judged = self.judges.written()
+        return Handover(self.board.fd, opened, sockets, tuple(members), self.places.record(), judged)

@@ -151,10 +151,10 @@ class Daemon:
         """Return what the admin listener's ``/status`` says."""
         return json.loads(self.admin("/status").body)
 
-    def admin(self, path: str) -> Any:
-        """Return the admin listener's answer to a GET."""
+    def admin(self, path: str, method: str = "GET") -> Any:
+        """Return the admin listener's answer."""
         with Client(self.ports["admin"]) as client:
-            return client.get(path, f"Host: 127.0.0.1:{self.ports['admin']}", "Connection: close")
+            return client.ask(method, path, f"Host: 127.0.0.1:{self.ports['admin']}", "Connection: close")
 
     def stop_listening(self) -> threading.Thread:
         """Have the other end of the daemon's output closed after its next line, when the thread ends."""
