@@ -123,3 +123,8 @@ def test_a_name_that_is_not_known_names_those_that_are(
     for act in (operations.drain_target, operations.enable_target):
         with pytest.raises(UnknownName, match=known):
             act(upstream, target)
+
+
+def test_jobs_are_asked_for_where_they_are_kept(make: Make) -> None:
+    running = make(FRONT, WORD.format("here"))
+    assert Operations(running).store is running.alone.store

@@ -194,3 +194,21 @@ def test_each_address_of_a_name_is_told(make: Make) -> None:
         ("192.0.2.1:8080", "http://name.test:8080"),
         ("[2001:db8::1]:8080", "http://name.test:8080"),
     ]
+
+
+# what is not to be shown
+
+KEYS = """\
+[key-auth:staff]
+header = X-Acme
+[key-auth:guests]
+header =
+query = ticket
+[headers:x]
+request_set = X-Y: z
+"""
+
+
+def test_where_clients_show_their_keys_is_known(make: Make) -> None:
+    running = make(FRONT, WORD.format("here"), KEYS)
+    assert View(running).credential_names == ["X-Acme", "ticket"]

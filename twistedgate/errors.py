@@ -57,6 +57,7 @@ TITLES = {
     "cross-site": "A web page may have sent this request.",
     "unknown-name": "There is no upstream or target of that name.",
     "command-refused": "The command was not carried out.",
+    "wrong-state": "The job is in another state than this wants.",
     # the gateway's
     "too-many": "Too many requests are under way.",
     "queue-full": "Too many jobs wait already.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, succeed
 
 from twistedgate.admin.view import Outcome, UnknownName
+from twistedgate.jobs.store import JobStore
 
 if TYPE_CHECKING:
     from twistedgate.service import GatewayService
@@ -24,6 +25,11 @@ class Operations:
 
     def __init__(self, service: GatewayService) -> None:
         self._service = service
+
+    @property
+    def store(self) -> JobStore:
+        """Where the jobs of all processes are kept."""
+        return self._service.crew.store
 
     def reload(self) -> Deferred[Outcome]:
         """Read the configuration again."""

@@ -13,6 +13,7 @@ from twistedgate.balancing.health import Verdict
 from twistedgate.facts import ProcessFacts
 from twistedgate.observers.exposition import Families
 from twistedgate.observers.families import families
+from twistedgate.policies.key_auth import KeyAuth
 from twistedgate.readings import reading
 from twistedgate.upstream.judging import Judging, Standing
 
@@ -36,6 +37,14 @@ class View:
     def is_draining(self) -> bool:
         """Whether the gateway is shutting down."""
         return self._service.is_draining
+
+    @property
+    def credential_names(self) -> list[str]:
+        """The header fields and parameters in which clients show their keys."""
+        policies = self._service.configuration.policies.values()
+        keys = [config for config in policies if isinstance(config, KeyAuth.Config)]
+        fields = [config.header.decode("ascii") for config in keys if config.header]
+        return [*fields, *(config.query for config in keys if config.query)]
 
     def unready_reasons(self) -> list[str]:
         """Return a sentence for each reason to send requests elsewhere."""

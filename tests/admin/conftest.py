@@ -18,7 +18,9 @@ from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
 from twistedgate.config.model import Endpoint, GatewayConfig, ListenerConfig
 from twistedgate.config.values import Secret
+from twistedgate.jobs.store import JobStore
 from twistedgate.observers.exposition import Families
+from twistedgate.stores.memory import MemoryStore
 
 
 class StaticView:
@@ -30,6 +32,7 @@ class StaticView:
         self.document: Mapping[str, object] = {"version": "1.2.3", "connections": 7}
         self.failure: Exception | None = None
         self.metrics: Families = ()
+        self.credential_names: list[str] = []
 
     def unready_reasons(self) -> list[str]:
         if self.failure is not None:
@@ -49,6 +52,7 @@ class Orders:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
         self.under_way: Deferred[Outcome] = Deferred()
+        self.store: JobStore = MemoryStore("here", 2**30)
 
     def _ask(self, *words: str) -> Deferred[Outcome]:
         self.asked.append(words)

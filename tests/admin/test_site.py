@@ -185,10 +185,10 @@ async def fetch(reactor: Any, endpoint: IStreamClientEndpoint, host: str) -> tup
     return response.code, await response.json()
 
 
-def real_site(view: Any, reactor: Any) -> AdminSite:
+def real_site(view: Any, reactor: Any, operations: Orders | None = None) -> AdminSite:
     endpoint = Endpoint("tcp:0:interface=127.0.0.1", "tcp", 0, "127.0.0.1")
     listener = ListenerConfig("operator", endpoint=endpoint)
-    return admin_factory(view, Orders(), listener, GatewayConfig(), reactor)
+    return admin_factory(view, operations or Orders(), listener, GatewayConfig(), reactor)
 
 
 async def test_answers_over_a_real_socket(view: Any, reactor: Any) -> None:

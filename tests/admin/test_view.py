@@ -11,6 +11,10 @@ class SmallestView:
 
     is_draining = False
 
+    @property
+    def credential_names(self) -> list[str]:
+        return []
+
     def unready_reasons(self) -> list[str]:
         return []
 

@@ -61,4 +61,4 @@ def test_who_was_held_was_answered_if_it_ended_by_then(finished: float | None, h
 def test_ids_are_long_random_and_fit_into_a_path() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
-    assert all(re.fullmatch(r"[A-Za-z0-9_-]{27}", one) for one in ids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{26}", one) for one in ids)

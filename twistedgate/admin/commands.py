@@ -10,20 +10,17 @@ import functools
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.internet.defer import Deferred
+from twisted.web.server import Request
 
 from twistedgate.admin.answers import answer, refuse
+from twistedgate.admin.later import Asked, answer_later
 from twistedgate.admin.view import AdminOperations, Outcome, UnknownName
 from twistedgate.errors import Refusal
 
 METHODS = (b"POST",)
 
 Command = Callable[[], Deferred[Outcome]]
-
-_log = Logger()
 
 
 class Commands:
@@ -55,29 +52,14 @@ def _text(segment: bytes) -> str:
 
 def perform(request: Request, command: Command) -> int:
     """Do what the command says, and answer once it is done; whoever left by then is not answered."""
-    gone: list[Failure] = []
-    request.notifyFinish().addErrback(gone.append)
 
-    def send(body: bytes) -> None:
-        request.write(body)
-        request.finish()
+    async def work(asked: Asked) -> bytes:
+        try:
+            return _answer(asked.request, await command())
+        except UnknownName as unknown:
+            raise Refusal(404, "unknown-name", str(unknown)) from unknown
 
-    def told(outcome: Outcome) -> None:
-        if not gone:
-            send(_answer(request, outcome))
-
-    def failed(failure: Failure) -> None:
-        unknown = failure.check(UnknownName) is not None
-        if not unknown:
-            _log.failure("the command {path} failed", failure, path=request.path)
-        if not gone:
-            reason = (404, "unknown-name", str(failure.value)) if unknown else (500, "internal", "")
-            send(refuse(request, Refusal(*reason)))
-
-    maybeDeferred(command).addCallbacks(told, failed).addErrback(
-        lambda failure: _log.failure("the command {path} was not answered", failure, path=request.path)
-    )
-    return NOT_DONE_YET
+    return answer_later(request, work)
 
 
 def _answer(request: Request, outcome: Outcome) -> bytes:

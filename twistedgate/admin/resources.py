@@ -1,7 +1,7 @@
-"""The operator's resources: ``/live``, ``/ready``, ``/status``, ``/metrics``, and commands.
+"""The operator's resources: ``/live``, ``/ready``, ``/status``, ``/metrics``, ``/jobs``, and commands.
 
-Commands are for POST, everything else for GET and HEAD.  A path is compared as it was sent: there is one
-spelling of each.  This module does not know who may ask.
+What does something is for POST, everything else for GET and HEAD.  A path is compared as it was sent: there
+is one spelling of each.  This module does not know who may ask.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from twisted.web.server import Request
 from twistedgate.admin import commands
 from twistedgate.admin.answers import answer, refuse
 from twistedgate.admin.commands import Commands, perform
+from twistedgate.admin.job_documents import Discretion
+from twistedgate.admin.jobs import JobResources
 from twistedgate.admin.scrape import scrape
 from twistedgate.admin.view import AdminOperations, AdminView
 from twistedgate.errors import Refusal
@@ -30,10 +32,11 @@ class OperatorResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, view: AdminView, operations: AdminOperations) -> None:
+    def __init__(self, view: AdminView, operations: AdminOperations, discretion: Discretion) -> None:
         super().__init__()
         self._view = view
         self._commands = Commands(operations)
+        self._jobs = JobResources(lambda: operations.store, discretion)
         self._pages: dict[bytes, Page] = {
             b"/live": self._live,
             b"/ready": self._ready,
@@ -48,6 +51,10 @@ class OperatorResource(Resource):
             if request.method not in METHODS:
                 return _refuse_method(request, METHODS)
             return page(request)
+        of_jobs = self._jobs.find(request.path)
+        if of_jobs is not None:
+            methods, answer_of_jobs = of_jobs
+            return answer_of_jobs(request) if request.method in methods else _refuse_method(request, methods)
         command = self._commands.find(request.path)
         if command is None:
             return refuse(request, Refusal(404, "no-route"))

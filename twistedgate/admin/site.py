@@ -20,6 +20,7 @@ from twisted.web.server import Request, Site
 
 from twistedgate.admin.answers import refuse
 from twistedgate.admin.guard import Guard, check_origin
+from twistedgate.admin.job_documents import Discretion
 from twistedgate.admin.resources import METHODS as READING
 from twistedgate.admin.resources import OperatorResource, RefusedResource
 from twistedgate.admin.view import AdminOperations, AdminView
@@ -45,7 +46,9 @@ def admin_factory(
     reactor: IReactorTime | None = None,
 ) -> AdminSite:
     """Return what serves the operator's resources on ``listener``, by the global clock if none is given."""
-    return AdminSite(OperatorResource(view, operations), Guard(gateway.admin_token), listener, reactor)
+    discretion = Discretion(gateway.redact_query, view.credential_names)
+    resource = OperatorResource(view, operations, discretion)
+    return AdminSite(resource, Guard(gateway.admin_token), listener, reactor)
 
 
 class AdminRequest(Request):

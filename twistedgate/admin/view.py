@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
 from twistedgate.config.difference import Change
+from twistedgate.jobs.store import JobStore
 from twistedgate.observers.exposition import Families
 
 
@@ -18,6 +19,10 @@ class AdminView(Protocol):
     @property
     def is_draining(self) -> bool:
         """Whether the gateway is shutting down."""
+
+    @property
+    def credential_names(self) -> Sequence[str]:
+        """The header fields and parameters that carry credentials, as the configuration in use says."""
 
     def unready_reasons(self) -> list[str]:
         """Return why requests should go elsewhere, a sentence each; empty when none is known."""
@@ -56,6 +61,10 @@ class UnknownName(LookupError):
 
 class AdminOperations(Protocol):
     """What an operator may have the gateway do.  None of them raises what it can say in an ``Outcome``."""
+
+    @property
+    def store(self) -> JobStore:
+        """Where jobs are kept, everybody's; it may be away."""
 
     def reload(self) -> Deferred[Outcome]:
         """Read the configuration again, and tell once it is in use, or once it is refused."""
