@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.conftest import LoggedFailures
 from tests.jobs.listening import Listener
@@ -87,6 +88,8 @@ class Store(MemoryStore):
     """Keeps jobs in memory, and may be away."""
 
     is_away = False
+    confirming: Signal[None] | None = None
+    """Where it is set, an end is kept at once, and confirmed when this is set."""
 
     def __init__(self, runner: str, state_max: int) -> None:
         super().__init__(runner, state_max)
@@ -104,7 +107,10 @@ class Store(MemoryStore):
     async def finish(self, claim: Claim, end: End, now: float) -> bool:
         if self.is_away:
             raise StoreAway
-        return await super().finish(claim, end, now)
+        kept = await super().finish(claim, end, now)
+        if self.confirming is not None:
+            await self.confirming
+        return kept
 
 
 class Scene:
@@ -358,6 +364,34 @@ def test_what_is_left_goes_as_its_delivery_says(
     pass_time(scene, 4)
     assert over == [None]
     assert scene.state(identity) == after
+
+
+@pytest.mark.parametrize("has_answered", [True, False])
+def test_a_store_that_stays_away_keeps_no_runner_from_its_end(scene: Scene, has_answered: bool) -> None:
+    signal: Signal[Response] = Signal()
+    scene.action.script = [signal]
+    identity = scene.submit(concurrency=1)
+    scene.store.is_away = True
+    if has_answered:
+        signal.set(answer())
+    over = drained(scene, 2.0)
+    with capturedLogs() as logged:
+        pass_time(scene, 4)
+    assert over == [None]
+    assert scene.job(identity).state is State.RUNNING
+    said = [formatEvent(event) or "" for event in logged]
+    assert [text for text in said if "did not hear in time" in text and identity in text]
+
+
+def test_an_end_that_is_heard_before_it_is_confirmed_is_no_reason_to_cut(scene: Scene) -> None:
+    confirmed: Signal[None] = Signal()
+    scene.store.confirming = confirmed
+    scene.action.script = [answer()]
+    identity = scene.submit(concurrency=1)
+    scene.clock.advance(0)
+    confirmed.set(None)
+    assert scene.job(identity).state is State.SUCCEEDED
+    assert scene.listener.ends() == ["succeeded"]
 
 
 def test_signs_of_life_are_given_as_long_as_it_runs(scene: Scene) -> None:

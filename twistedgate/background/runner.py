@@ -29,7 +29,7 @@ from twistedgate.http.message import Response
 from twistedgate.jobs.job import Claim, Delivery, End, Head, Room, State
 from twistedgate.jobs.observer import UNOBSERVED, JobsObserver, outcome_of
 from twistedgate.jobs.schedule import Outcome, RunAgain, Succeed, follow
-from twistedgate.jobs.store import RESULT, JobStore, StoreAway, StoreFull
+from twistedgate.jobs.store import JobStore, StoreAway, StoreFull
 from twistedgate.net.task import Task
 
 RENEW = 10.0
@@ -37,6 +37,9 @@ RENEW = 10.0
 
 SWEEP = 1.0
 """Seconds between two looks at what time does to jobs."""
+
+TOLD_WITHIN = 1.0
+"""Seconds that a store has to hear of runs which are given up; of what it does not hear, its lease ends."""
 
 AGAIN = 0.5
 """Seconds until a store that is away is tried again."""
@@ -122,15 +125,20 @@ class Runner:
     async def drain(self, timeout: float) -> None:
         """Claim nothing more, and let runs end for so many seconds; give back what is left."""
         self._is_ending = True
-        over: Deferred[None] = deferLater(self._reactor, timeout)
+        await self._idle(timeout)
+        for run in list(self._runs.values()):
+            self._interrupt(run)
+        await self._idle(TOLD_WITHIN)
+        for run in list(self._runs.values()):
+            self._cut(run)
+        self._is_over = True
+
+    async def _idle(self, seconds: float) -> None:
+        """Wait until no call is under way, for so many seconds at most."""
+        over: Deferred[None] = deferLater(self._reactor, seconds)
         while self._runs and not over.called:
             await deferLater(self._reactor, SWEEP / 10)
         over.addErrback(lambda cancelled: None).cancel()
-        for run in list(self._runs.values()):
-            self._interrupt(run)
-        while self._runs:
-            await deferLater(self._reactor, SWEEP / 10)
-        self._is_over = True
 
     def stop(self) -> None:
         """Do nothing any more; runs under way are forgotten, and whoever comes after finds them."""
@@ -234,16 +242,28 @@ class Runner:
         if not is_ours and not run.is_over and run.task is not None and not run.task.is_done:
             if job is not None and job.state == State.CANCELLED:
                 run.why = "job-cancelled"
-            run.task.throw(Interrupted())
+            self._cut(run)
 
     def _interrupt(self, run: _Run) -> None:
-        run.is_interrupted = True
+        """Give a call up; one that has ended is told of as it ended."""
+        if not run.is_over:
+            run.is_interrupted = True
+            self._cut(run)
+
+    @staticmethod
+    def _cut(run: _Run) -> None:
         if run.task is not None:
             run.task.throw(Interrupted())
 
     # one run
 
     async def _perform(self, run: _Run) -> None:
+        try:
+            await self._perform_and_tell(run)
+        except Interrupted:
+            _log.warn("the store did not hear in time how job {id} ended", id=run.claim.job.id)
+
+    async def _perform_and_tell(self, run: _Run) -> None:
         """Send the call, and tell the store what came of it."""
         runnable = self._find(run.claim.job.route)
         if runnable is None:
@@ -346,7 +366,6 @@ class Runner:
             head, body = answer
             await self._tell(run, End(State.SUCCEEDED, head, body), None)
         elif isinstance(following, RunAgain):
-            await self.store.drop_pieces(job.id, RESULT)
             await self._tell(run, None, self.wall() + following.delay)
             self._reactor.callLater(following.delay, self.wake)
         else:
