@@ -39,7 +39,7 @@ def duration(text: str) -> float:
 def read_wrk(text: str) -> Load:
     """Read what ``wrk --latency`` prints."""
     total = re.search(r"(\d+) requests in ([\d.]+\w+),", text)
-    shares = dict(re.findall(r"^ +(\d+)% +([\d.]+\w+)$", text, re.MULTILINE))
+    shares = dict(re.findall(r"^ +(\d+)% +([\d.]+\w+) *$", text, re.MULTILINE))
     if total is None or not {"50", "99"} <= shares.keys():
         raise Unreadable(text)
     sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)

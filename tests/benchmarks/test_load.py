@@ -32,6 +32,10 @@ def test_wrk_without_errors_has_none() -> None:
     assert read_wrk(quiet).errors == 0
 
 
+def test_wrk_writes_a_blank_behind_a_short_unit() -> None:
+    assert read_wrk(WRK.replace("1.50s", "1.50s ")).p99 == 1.5
+
+
 def test_refuses_what_is_not_wrks() -> None:
     with pytest.raises(Unreadable):
         read_wrk("unable to connect to 127.0.0.1:1 Connection refused")
