@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.config.test_certificates import certificate_of, make_key
-from twistedgate import __version__
+from twistedgate import __version__, cli
 from twistedgate.cli import check, main
 from twistedgate.published import all_units
 
@@ -130,21 +130,33 @@ def test_the_version_is_printed(capsys: Output) -> None:
     assert capsys.readouterr().out == f"twistedgate {__version__}\n"
 
 
-def test_what_is_not_built_yet_says_so(capsys: Output) -> None:
-    assert main(["jobs", "--all", "x"]) == 2
-    assert "not built yet" in capsys.readouterr().err
+ASKING = [
+    *(["status"], ["reload"], ["upgrade"], ["targets"], ["top"]),
+    *(["jobs", "list"], ["jobs", "show", "x"], ["jobs", "result", "x"], ["jobs", "cancel", "x", "y"]),
+    *(["jobs", "retry", "x"], ["jobs", "purge", "--all"]),
+]
 
 
-@pytest.mark.parametrize("verb", ["status", "reload", "upgrade", "targets", "top"])
-def test_a_gateway_that_cannot_be_asked_is_a_sentence(verb: str, sound: str, capsys: Output) -> None:
-    assert main([verb, "-c", sound]) == 1
+@pytest.mark.parametrize("words", ASKING, ids=" ".join)
+def test_a_gateway_that_cannot_be_asked_is_a_sentence(words: list[str], sound: str, capsys: Output) -> None:
+    assert main([*words, "-c", sound]) == 1
     said = capsys.readouterr()
-    assert said.err.startswith(f"twistedgate {verb}: {sound} has no admin listener")
+    assert said.err.startswith(f"twistedgate {words[0]}: {sound} has no admin listener")
     assert said.out == ""
 
 
+def test_who_types_ctrl_c_is_not_shown_a_traceback(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(units: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "kinds", interrupted)
+    assert main(["options"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["frobnicate"], ["explain", "GET"], ["check", "--cofnig"], ["keys", "old"]]
+    "arguments",
+    [[], ["frobnicate"], ["explain", "GET"], ["check", "--cofnig"], ["keys", "old"], ["jobs"], ["jobs", "x"]],
 )
 def test_what_is_not_understood_ends_with_two(arguments: list[str], capsys: Output) -> None:
     try:

@@ -25,14 +25,10 @@ from twistedgate.operator.commands import add_commands
 from twistedgate.published import all_units
 from twistedgate.units import Units
 
-_LATER = {"jobs": "jobs are not built yet"}
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return the exit status."""
     chosen, rest = _parser().parse_known_args(arguments)
-    if chosen.verb in _LATER:
-        return _fail(f"twistedgate {chosen.verb}: {_LATER[chosen.verb]}", 2)
     if rest:
         return _fail(f"twistedgate {chosen.verb}: not understood: {' '.join(rest)}", 2)
     run: Callable[[argparse.Namespace], int] = chosen.run
@@ -43,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{errors}\n{_counted(len(errors.errors), 'error')}")
     except CannotAsk as error:
         return _fail(f"twistedgate {chosen.verb}: {error}")
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         # Whoever read has seen enough (`| head`); nothing is left to be said when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,8 +80,6 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("what", choices=["new"], help="print a new key, once, and its line for the file")
     add_commands(verb)
     verb("version", _version, "Print the version.")
-    for name, missing in _LATER.items():
-        verbs.add_parser(name, help=missing, add_help=False)
     return parser
 
 

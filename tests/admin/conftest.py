@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from tests.jobs.listening import Listener
 from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
 from twistedgate.config.model import Endpoint, GatewayConfig, ListenerConfig
@@ -32,6 +33,7 @@ class StaticView:
         self.document: Mapping[str, object] = {"version": "1.2.3", "connections": 7}
         self.failure: Exception | None = None
         self.metrics: Families = ()
+        self.looking: Deferred[Families] | None = None
         self.credential_names: list[str] = []
 
     def unready_reasons(self) -> list[str]:
@@ -42,8 +44,8 @@ class StaticView:
     def status(self) -> Mapping[str, object]:
         return self.document
 
-    def families(self) -> Families:
-        return self.metrics
+    def families(self) -> Deferred[Families]:
+        return self.looking or succeed(self.metrics)
 
 
 class Orders:
@@ -53,6 +55,7 @@ class Orders:
         self.asked: list[tuple[str, ...]] = []
         self.under_way: Deferred[Outcome] = Deferred()
         self.store: JobStore = MemoryStore("here", 2**30)
+        self.observer = Listener()
 
     def _ask(self, *words: str) -> Deferred[Outcome]:
         self.asked.append(words)

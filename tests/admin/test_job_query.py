@@ -67,6 +67,7 @@ def test_a_list_of_something_else_is_refused(given: list[tuple[str, str]], told:
         ([("cursor", "7")], "say which jobs"),
         ([("all", "no")], "all is 'yes'"),
         ([("all", "")], "all is empty"),
+        ([("all", "yes"), ("route", "r")], "leave it out, or the rest"),
         ([("all", "yes"), ("route", "")], "route is empty"),
         ([("all", "yes"), ("sate", "failed")], "no parameter 'sate'"),
         ([("state", "running")], "'running' is not a state of those; there are succeeded, failed, cancelled"),

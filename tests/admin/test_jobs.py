@@ -136,7 +136,7 @@ def test_what_has_no_result_says_how_it_stands(
 # doing
 
 
-def test_a_job_is_cancelled(conversation: Conversation, jobs: Jobs) -> None:
+def test_a_job_is_cancelled(conversation: Conversation, jobs: Jobs, operations: Orders) -> None:
     waiting, running, again = jobs.queued(), jobs.running(), jobs.begin()
     assert Deferred.fromCoroutine(jobs.store.put_back(again, jobs.moment, jobs.moment)).result
     for job, said in (
@@ -150,6 +150,7 @@ def test_a_job_is_cancelled(conversation: Conversation, jobs: Jobs) -> None:
         assert (answer.document["job"]["id"], answer.document["job"]["state"]) == (job, "cancelled")
         assert jobs.find(job).state is State.CANCELLED
         assert [event["job"] for event in events] == [job]
+    assert operations.observer.ends() == ["cancelled"] * 3
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from tests.admin.conftest import Converse, StaticView
@@ -68,6 +69,39 @@ def test_what_takes_long_is_answered_in_a_later_turn(
     expected = "".join(render(view.metrics, Format.TEXT)).encode()
     assert int(answer.headers["content-length"]) == len(expected)
     assert answer.body == (b"" if method == "HEAD" else expected)
+
+
+def test_what_has_to_be_asked_for_first_is_waited_for(converse: Converse, view: StaticView) -> None:
+    view.looking = Deferred()
+    conversation = converse()
+    conversation.begin("/metrics", method="GET")
+    assert conversation.transport.value() == b""
+    view.looking.callback(view.metrics)
+    assert shown(conversation.answered().body)[:2] == ["# TYPE gate_a gauge", "gate_a 1"]
+
+
+def test_where_that_fails_who_waits_is_told(
+    converse: Converse, view: StaticView, logged_failures: LoggedFailures
+) -> None:
+    view.looking = Deferred()
+    conversation = converse()
+    conversation.begin("/metrics", method="GET")
+    view.looking.errback(ZeroDivisionError())
+    assert conversation.answered().status == 500
+    assert len(logged_failures.flush(ZeroDivisionError)) == 1
+
+
+@pytest.mark.parametrize("is_well", [True, False])
+def test_who_has_left_by_then_is_not_answered(
+    converse: Converse, view: StaticView, logged_failures: LoggedFailures, is_well: bool
+) -> None:
+    looking = view.looking = Deferred()
+    conversation = converse()
+    conversation.begin("/metrics", method="GET")
+    conversation.close()
+    looking.callback(view.metrics) if is_well else looking.errback(ZeroDivisionError())
+    assert conversation.transport.value() == b""
+    assert len(logged_failures.flush(ZeroDivisionError)) == int(not is_well)
 
 
 @pytest.mark.usefixtures("slowly")

@@ -25,6 +25,8 @@ class Spokesman:
         self.fields: list[dict[str, str]] = []
         self.answers: list[tuple[int, Any]] = []
         self.raw = b""
+        self.bytes_of = 0
+        """What is answered as bytes is announced to be that long, if that is not 0."""
 
     def say(self, document: Any, status: int = 200) -> None:
         """Answer the next request so; the last answer stays."""
@@ -50,11 +52,15 @@ class _Request(BaseHTTPRequestHandler):
             self.wfile.write(spokesman.raw)
             self.close_connection = True
             return
+        is_bytes = isinstance(spokesman.answers[0][1], bytes)
         status, body = spokesman.next()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        if is_bytes:
+            self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str((is_bytes and spokesman.bytes_of) or len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.close_connection = is_bytes
 
     do_POST = do_GET
 

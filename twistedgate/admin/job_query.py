@@ -64,6 +64,8 @@ def wanted_in_purge(parameters: Iterable[tuple[str, str]], now: float) -> Wanted
         raise _bad("say which jobs: state, route, older_than, or all=yes for every one that is finished")
     if given.get("all", "yes") != "yes":
         raise _bad("all is 'yes', or left out")
+    if "all" in given and given.keys() & {"state", "route", "older_than"}:
+        raise _bad("all is every job that is finished; leave it out, or the rest")
     age = given.get("older_than")
     return Wanted(
         state=_state(given.get("state"), FINAL),

@@ -26,6 +26,7 @@ from twistedgate.admin.job_query import wanted_in_list, wanted_in_purge
 from twistedgate.admin.job_result import send_result
 from twistedgate.admin.job_search import Purged, Search
 from twistedgate.admin.later import Asked, answer_later
+from twistedgate.admin.view import AdminOperations
 from twistedgate.errors import Refusal
 from twistedgate.jobs.document import moment
 from twistedgate.jobs.job import Job, State
@@ -50,9 +51,9 @@ _log = Logger()
 class JobResources:
     """Answers about the jobs of everybody."""
 
-    def __init__(self, store: Callable[[], JobStore], discretion: Discretion) -> None:
-        """``store`` tells where jobs are kept now."""
-        self._store = store
+    def __init__(self, operations: AdminOperations, discretion: Discretion) -> None:
+        """``operations`` say where jobs are kept now, and who counts their ends."""
+        self._operations = operations
         self._discretion = discretion
 
     def find(self, path: bytes) -> Resource | None:
@@ -75,7 +76,7 @@ class JobResources:
     def _answer(self, work: _Work, request: Request) -> int:
         async def told(asked: Asked) -> bytes | None:
             try:
-                return await work(asked, self._store())
+                return await work(asked, self._operations.store)
             except StoreAway as away:
                 raise _away(away) from away
             except StoreFull as full:
@@ -111,6 +112,8 @@ class JobResources:
         after = _still(await store.cancel(job.id, time.time()))
         if after.state is not State.CANCELLED:
             raise _wrong_state(after, "there is nothing to cancel")
+        if after.was_ended_now:
+            self._operations.observer.finished(after.route, after.state.value)
         said = f"cancelled: {_what_was_cut(job)}"
         _log.info("job {job} of route {route} was cancelled by an operator", job=job.id, route=job.route)
         return _done(asked, after, said)

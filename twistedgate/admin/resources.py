@@ -36,7 +36,7 @@ class OperatorResource(Resource):
         super().__init__()
         self._view = view
         self._commands = Commands(operations)
-        self._jobs = JobResources(lambda: operations.store, discretion)
+        self._jobs = JobResources(operations, discretion)
         self._pages: dict[bytes, Page] = {
             b"/live": self._live,
             b"/ready": self._ready,

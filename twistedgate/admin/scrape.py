@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET, Request
 
 from twistedgate.admin.answers import refuse, set_head
 from twistedgate.errors import Refusal
-from twistedgate.observers.exposition import Families, choose, render
+from twistedgate.observers.exposition import Families, Format, choose, render
 
 SLICE = 0.002
 """Seconds of one turn: what a few dozen requests take.  A small gateway is written in one turn."""
@@ -23,31 +25,33 @@ SLICE = 0.002
 _log = Logger()
 
 
-def scrape(request: Request, families: Families, reactor: Any) -> bytes | int:
-    """Answer with all metrics, in the format that the request wants more."""
+def scrape(request: Request, asked: Deferred[Families], reactor: Any) -> int:
+    """Answer with all metrics, in the format that the request wants more, once they are there."""
     fields = request.requestHeaders.getRawHeaders(b"accept", [])
     form = choose(b",".join(fields).decode("latin-1"))
-    return Scrape(request, render(families, form), form.value.encode("ascii"), reactor).begin()
+    return Scrape(request, form, reactor).begin(asked)
 
 
 class Scrape:
     """One answer that is being written."""
 
-    def __init__(self, request: Request, pieces: Iterator[str], kind: bytes, reactor: Any) -> None:
+    def __init__(self, request: Request, form: Format, reactor: Any) -> None:
         self._request = request
-        self._pieces = pieces
-        self._kind = kind
+        self._form = form
         self._reactor = reactor
+        self._pieces: Iterator[str] = iter(())
         self._written: list[str] = []
         self._is_gone = False
 
-    def begin(self) -> bytes | int:
-        """Return the answer if a turn is enough for it; else it comes by itself."""
-        if self._write():
-            return self._answer()
+    def begin(self, asked: Deferred[Families]) -> int:
+        """Answer as soon as it is known what with; it may be at once."""
         self._request.notifyFinish().addErrback(self._left)
-        self._reactor.callLater(0, self._go_on)
+        asked.addCallback(self._found).addErrback(self._fail)
         return NOT_DONE_YET
+
+    def _found(self, families: Families) -> None:
+        self._pieces = render(families, self._form)
+        self._go_on()
 
     def _left(self, reason: object) -> None:
         self._is_gone = True
@@ -70,13 +74,21 @@ class Scrape:
                 return
             body = self._answer()
         except Exception:  # noqa: BLE001 -- as where a request is answered at once: nobody may wait for ever
-            _log.failure("the metrics could not be written")
-            body = refuse(self._request, Refusal(500, "internal"))
+            self._fail(Failure())
+            return
+        self._end(body)
+
+    def _fail(self, failure: Failure) -> None:
+        _log.failure("the metrics could not be written", failure)
+        if not self._is_gone:
+            self._end(refuse(self._request, Refusal(500, "internal")))
+
+    def _end(self, body: bytes) -> None:
         self._request.write(body)
         self._request.finish()
 
     def _answer(self) -> bytes:
         body = "".join(self._written).encode()
         self._request.setHeader(b"Vary", b"Accept")
-        set_head(self._request, 200, self._kind, len(body))
+        set_head(self._request, 200, self._form.value.encode("ascii"), len(body))
         return b"" if self._request.method == b"HEAD" else body

@@ -9,6 +9,7 @@ from typing import Protocol
 from twisted.internet.defer import Deferred
 
 from twistedgate.config.difference import Change
+from twistedgate.jobs.observer import JobsObserver
 from twistedgate.jobs.store import JobStore
 from twistedgate.observers.exposition import Families
 
@@ -34,7 +35,7 @@ class AdminView(Protocol):
         when, in flight, counts, last error), ``listeners``, ``connections``, ``access_log_dropped``.
         """
 
-    def families(self) -> Families:
+    def families(self) -> Deferred[Families]:
         """Return what ``/metrics`` shows; it may be read piece by piece, over several turns."""
 
 
@@ -65,6 +66,10 @@ class AdminOperations(Protocol):
     @property
     def store(self) -> JobStore:
         """Where jobs are kept, everybody's; it may be away."""
+
+    @property
+    def observer(self) -> JobsObserver:
+        """Who counts what becomes of jobs."""
 
     def reload(self) -> Deferred[Outcome]:
         """Read the configuration again, and tell once it is in use, or once it is refused."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
 from twistedgate.operator.address import Address, CannotAsk
@@ -31,6 +33,12 @@ class Reply:
 
     is_good: bool
     document: dict[str, Any]
+
+    @property
+    def errors(self) -> list[str]:
+        """Why it was refused, a sentence each."""
+        errors = self.document.get("errors") or [self.document.get("detail", "refused")]
+        return [str(error) for error in errors]
 
 
 class _Connection(HTTPConnection):
@@ -56,25 +64,53 @@ class _Connection(HTTPConnection):
             self.sock = _trust(address).wrap_socket(plain, server_hostname=address.host or "localhost")
 
 
-def ask(address: Address, path: str, method: str = "GET") -> Reply:
-    """Ask for ``path``; raises ``CannotAsk`` if there is no answer that says anything."""
-    connection = _Connection(address, PATIENCE if method == "GET" else LONG_PATIENCE)
+REFUSALS = frozenset(
+    (
+        *("command-refused", "unknown-name", "bad-query", "unknown-job", "job-gone", "wrong-state"),
+        *("store-away", "store-full"),
+    )
+)
+"""Reasons of the gateway that say themselves what is wrong."""
+
+
+def ask(address: Address, path: str, method: str = "GET", patience: float = 0.0) -> Reply:
+    """Ask for ``path``; raises ``CannotAsk`` if there is no answer that says anything.
+
+    ``patience`` is in seconds, 0 for what is usual.
+    """
+    with answering(address, path, method, patience) as answer:
+        with explaining(address):
+            body = answer.read(LARGEST_ANSWER)
+        return understand(address, answer.status, body)
+
+
+@contextmanager
+def answering(address: Address, path: str, method: str, patience: float = 0.0) -> Iterator[HTTPResponse]:
+    """Ask, and give the answer, of which the head is there; raises ``CannotAsk``."""
+    connection = _Connection(address, patience or (PATIENCE if method == "GET" else LONG_PATIENCE))
     fields = {"Accept": "application/json"}
     if method != "GET":
         fields["Content-Type"] = "application/json"
     if address.token:
         fields["Authorization"] = f"Bearer {address.token}"
     try:
-        connection.request(method, path, headers=_encoded(fields))
-        answer = connection.getresponse()
-        body = answer.read(LARGEST_ANSWER)
+        with explaining(address):
+            connection.request(method, path, headers=_encoded(fields))
+            answer = connection.getresponse()
+        yield answer
+    finally:
+        connection.close()
+
+
+@contextmanager
+def explaining(address: Address) -> Iterator[None]:
+    """Raise ``CannotAsk``, with a sentence, for whatever goes wrong on the way."""
+    try:
+        yield
     except ssl.SSLCertVerificationError as error:
         raise CannotAsk(_distrust(address, error)) from None
     except (OSError, HTTPException) as error:
         raise CannotAsk(_unreachable(address, error)) from None
-    finally:
-        connection.close()
-    return _understand(address, answer.status, body)
 
 
 def _encoded(fields: dict[str, str]) -> Any:
@@ -118,7 +154,8 @@ def _unreachable(address: Address, error: Exception) -> str:
     return f"{address.shown} cannot be asked"
 
 
-def _understand(address: Address, status: int, body: bytes) -> Reply:
+def understand(address: Address, status: int, body: bytes) -> Reply:
+    """Return what an answer says; raises ``CannotAsk`` where that is nothing that was asked for."""
     try:
         document = json.loads(body)
     except ValueError:
@@ -131,7 +168,7 @@ def _understand(address: Address, status: int, body: bytes) -> Reply:
             "its own admin_token" if not address.token else "another admin_token than the one it was shown"
         )
         raise CannotAsk(f"the gateway at {address.shown} wants {missing}; --token-file FILE names one")
-    if status != 200 and reason not in ("command-refused", "unknown-name"):
+    if status != 200 and reason not in REFUSALS:
         raise CannotAsk(f"the gateway at {address.shown} refuses: {status} {_plain(reason)}")
     return Reply(status == 200, document)
 

@@ -1,4 +1,4 @@
-"""The commands that ask a running gateway: status, top, targets, reload, upgrade.
+"""The commands that ask a running gateway: status, top, targets, reload, upgrade; and those of jobs.
 
 Each finds the admin listener, asks, and prints: a table or a line for a person, or with ``--json`` what the
 gateway said.  Exit: 0 for done, 1 for refused or unreachable, 2 for a command that is not understood.
@@ -15,19 +15,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from twistedgate.config.load import DEFAULT_PATHS, default_path
-from twistedgate.operator.address import (
-    Address,
-    CannotAsk,
-    from_configuration,
-    from_socket,
-    from_url,
-    read_token,
-)
-from twistedgate.operator.asking import Reply, ask
+from twistedgate.operator.address import Address, CannotAsk
+from twistedgate.operator.asking import ask
+from twistedgate.operator.jobs import add_jobs
 from twistedgate.operator.pages import status_page, targets_page
 from twistedgate.operator.screen import Screen
 from twistedgate.operator.top import live, readings
+from twistedgate.operator.where import add_where, address_of
 
 Run = Callable[[argparse.Namespace], int]
 AddVerb = Callable[[str, Run, str], argparse.ArgumentParser]
@@ -51,28 +45,8 @@ def add_commands(add_verb: AddVerb) -> None:
         "target", nargs="?", metavar="TARGET", help="HOST:PORT, or as the configuration has it"
     )
     for added in (status, top, targets, reload, upgrade):
-        where = added.add_mutually_exclusive_group()
-        where.add_argument(
-            "-c",
-            "--config",
-            metavar="FILE",
-            help=f"its configuration: the first admin listener is asked; else {' or '.join(DEFAULT_PATHS)}",
-        )
-        where.add_argument("--url", help="ask here: http://127.0.0.1:8081, say")
-        where.add_argument("--socket", metavar="PATH", help="ask at this unix socket")
-        added.add_argument("--token-file", metavar="FILE", help="holds the admin_token")
-        added.add_argument("--json", action="store_true", help="print what the gateway says, as JSON")
-
-
-def _address(chosen: argparse.Namespace) -> Address:
-    token = read_token(chosen.token_file) if chosen.token_file else None
-    if chosen.socket:
-        address = from_socket(chosen.socket)
-    elif chosen.url:
-        address = from_url(chosen.url)
-    else:
-        return from_configuration(chosen.config or default_path(), token)
-    return address.with_token(token or "")
+        add_where(added)
+    add_jobs(add_verb)
 
 
 def _status_of(address: Address) -> dict[str, Any]:
@@ -91,7 +65,7 @@ def _print_json(document: object) -> None:
 
 
 def _status(chosen: argparse.Namespace) -> int:
-    address = _address(chosen)
+    address = address_of(chosen)
     status = next(readings(lambda: _status_of(address)))
     if chosen.json:
         _print_json(status)
@@ -101,7 +75,7 @@ def _status(chosen: argparse.Namespace) -> int:
 
 
 def _top(chosen: argparse.Namespace) -> int:
-    address = _address(chosen)
+    address = address_of(chosen)
     try:
         if sys.stdout.isatty() and not chosen.json:
             # what is wrong with the first question is better read on what stays
@@ -118,7 +92,7 @@ def _top(chosen: argparse.Namespace) -> int:
 
 def _targets(chosen: argparse.Namespace) -> int:
     if chosen.what is None:
-        status = _status_of(_address(chosen))
+        status = _status_of(address_of(chosen))
         if chosen.json:
             _print_json({name: upstream["targets"] for name, upstream in status["upstreams"].items()})
         else:
@@ -141,16 +115,11 @@ def _upgrade(chosen: argparse.Namespace) -> int:
 
 def _do(chosen: argparse.Namespace, path: str) -> int:
     """Have a command carried out, and say what became of it."""
-    reply = ask(_address(chosen), path, "POST")
+    reply = ask(address_of(chosen), path, "POST")
     if chosen.json:
         _print_json(reply.document)
     elif reply.is_good:
         print(reply.document.get("said", ""))
     else:
-        print("\n".join([*_errors(reply), "Nothing was changed."]), file=sys.stderr)
+        print("\n".join([*reply.errors, "Nothing was changed."]), file=sys.stderr)
     return 0 if reply.is_good else 1
-
-
-def _errors(reply: Reply) -> list[str]:
-    errors = reply.document.get("errors") or [reply.document.get("detail", "refused")]
-    return [str(error) for error in errors]

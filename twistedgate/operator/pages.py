@@ -19,7 +19,7 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
     """Give the lines of a table; numbers stand to the right."""
-    written = [[_text(cell) for cell in row] for row in rows]
+    written = [[printable(cell) for cell in row] for row in rows]
     kinds = [{type(cell) for cell in column} for column in zip(*rows, strict=True)] if written else []
     widths = [max(map(len, column)) for column in zip(head, *written, strict=True)]
     right = [kind <= {int, float, type(None)} for kind in kinds] or [False] * len(head)
@@ -45,7 +45,12 @@ def targets_page(status: Status, now: dt.datetime) -> str:
 
 def ago(moment: str, now: dt.datetime) -> str:
     """Return how long ago a moment of ISO 8601 was, in two units at most."""
-    seconds = max(0, int((now - dt.datetime.fromisoformat(moment)).total_seconds()))
+    return span((now - dt.datetime.fromisoformat(moment)).total_seconds())
+
+
+def span(duration: float) -> str:
+    """Return a time in two units at most."""
+    seconds = max(0, int(duration))
     parts = []
     for size, unit in _UNITS:
         if seconds >= size:
@@ -55,10 +60,10 @@ def ago(moment: str, now: dt.datetime) -> str:
 
 
 def _summary(status: Status, now: dt.datetime) -> Iterator[str]:
-    said = [f"twistedgate {_text(status['version'])}", f"up {ago(status['started'], now)}"]
+    said = [f"twistedgate {printable(status['version'])}", f"up {ago(status['started'], now)}"]
     said.append(f"{status['connections']} connections")
     if status[RATE] is not None:
-        said.append(f"{_text(status[RATE])} requests/s")
+        said.append(f"{printable(status[RATE])} requests/s")
     yield ", ".join(said)
     if status["draining"]:
         yield "It is shutting down."
@@ -66,7 +71,7 @@ def _summary(status: Status, now: dt.datetime) -> Iterator[str]:
         yield "A limit of connections is reached: new ones wait."
     if dropped := status["access_log_dropped"]:
         yield f"{dropped} lines of the access log were lost."
-    yield from (f"Not ready: {_text(reason)}" for reason in status["unready"])
+    yield from (f"Not ready: {printable(reason)}" for reason in status["unready"])
 
 
 def _workers(status: Status) -> Iterator[str]:
@@ -102,7 +107,7 @@ def _upstreams(status: Status, now: dt.datetime) -> Iterator[str]:
 
 
 def _target(target: Mapping[str, Any], now: dt.datetime) -> list[object]:
-    error = _text(target["last_error"] or "-")
+    error = printable(target["last_error"] or "-")
     return [
         target["name"],
         target["state"],
@@ -115,7 +120,8 @@ def _target(target: Mapping[str, Any], now: dt.datetime) -> list[object]:
     ]
 
 
-def _text(cell: object) -> str:
+def printable(cell: object) -> str:
+    """Return what can be shown of anything, without characters that move a cursor."""
     if cell is None:
         return "-"
     text = f"{cell:.3f}".rstrip("0").rstrip(".") if isinstance(cell, float) else str(cell)
