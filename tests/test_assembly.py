@@ -9,7 +9,7 @@ from twistedgate.actions.job import JobAction
 from twistedgate.actions.proxy import Proxy
 from twistedgate.actions.redirect import Redirect
 from twistedgate.actions.respond import Respond
-from twistedgate.assembly import Assembler, Gates
+from twistedgate.assembly import Assembler, CannotBeMade, Gates
 from twistedgate.background.port import Jobs
 from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.config.schema import option
@@ -146,9 +146,12 @@ def test_policies_are_given_the_consumers_and_the_clock() -> None:
     assert dict(given[-1].upstreams) == made.upstreams
 
 
-def test_what_a_policy_raises_when_it_is_made_comes_out() -> None:
-    with pytest.raises(ValueError, match="no such table"):
+def test_a_policy_that_cannot_be_made_is_named_and_what_it_said_is_for_the_log() -> None:
+    with pytest.raises(CannotBeMade, match=r"^\[failing:f\] cannot be made: \w+: no such table") as failed:
         gateway("[failing:f]\n", policies=KINDS)
+    assert failed.value.told.startswith("[failing:f] cannot be made (")
+    assert "no such table" not in failed.value.told
+    assert "no such table" in str(failed.value.__cause__)
 
 
 def test_a_kind_that_is_not_there_is_told() -> None:

@@ -110,6 +110,21 @@ def test_an_address_that_cannot_be_had_ends_the_start(
     assert running.numbers() == [8081]
 
 
+def test_a_policy_that_cannot_be_made_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], logged_failures: LoggedFailures
+) -> None:
+    running = Running(tmp_path, FRONT, WORD.format("here"))
+    running._units = running.server._assembler._units = WithUnmakeable()
+    running.write(FRONT, "[unmakeable:it]\n", WORD.format("here"))
+    running.configuration = running._units.load(str(running.file))
+    with pytest.raises(SystemExit) as end:
+        running.privilegedStartService()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "[unmakeable:it] cannot be made: RuntimeError: out of luck\n"
+    assert "out of luck" in logged_failures.flush(RuntimeError)[0].getTraceback()
+    assert running.numbers() == []
+
+
 def test_signals_are_those_an_operator_sends(tmp_path: Path) -> None:
     running = Running(tmp_path, FRONT, WORD.format("here"))
     running.privilegedStartService()

@@ -28,6 +28,17 @@ from twistedgate.upstream.counting import Counting, OwnCounts
 Now = Callable[[], float]
 
 
+class CannotBeMade(ValueError):
+    """The constructor of a policy failed; the text says what it said, ``told`` does not."""
+
+    def __init__(self, section: str, error: Exception) -> None:
+        kind = type(error).__name__
+        super().__init__(f"[{section}] cannot be made: {kind}: {error}")
+        self.cause = error
+        self.told = f"[{section}] cannot be made ({kind}); the gateway's log has the traceback"
+        """For whoever asks from outside."""
+
+
 class Gates:
     """The gates of the routes, by name: what is under way outlives a reload."""
 
@@ -77,7 +88,7 @@ class Assembler:
         self._now = now
 
     def assemble(self, configuration: Configuration, upstreams: Mapping[str, UpstreamPort]) -> Gateway:
-        """Return the gateway of ``configuration``; whatever a policy raises in its constructor comes out."""
+        """Return the gateway of ``configuration``; raises ``CannotBeMade`` where a policy cannot be made."""
         consumers = tuple(configuration.consumers.values())
         runtime = Runtime(self._now, dict(upstreams), consumers, self._jobs)
         policies = {
@@ -111,7 +122,11 @@ class Assembler:
         policy = self._units.find(kind)
         if policy is None:
             raise ValueError(f"there is no policy '{kind}'")
-        return policy(config, runtime)
+        try:
+            return policy(config, runtime)
+        except Exception as error:
+            # which of them it was is not in the traceback
+            raise CannotBeMade(title, error) from error
 
 
 def _jobs_pipeline(

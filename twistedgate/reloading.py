@@ -18,7 +18,7 @@ from twistedgate.config.difference import check_reload, differences, summary
 from twistedgate.config.errors import ConfigurationErrors
 from twistedgate.config.model import Configuration
 from twistedgate.downstream.listeners import CannotListen
-from twistedgate.serving import CANNOT_BE_MADE, CannotServe
+from twistedgate.serving import CannotServe, fault
 from twistedgate.upstream.settling import Settling
 
 _log = Logger()
@@ -114,8 +114,10 @@ def _refused(failure: Failure) -> Outcome:
     elif isinstance(error, CannotServe):
         errors = error.errors
     else:
-        _log.failure("reload refused: what it asks for cannot be made", failure)
-        errors = (CANNOT_BE_MADE,)
+        assert error is not None
+        cause, told = fault(error)
+        _log.failure("reload refused: what it asks for cannot be made", cause)
+        errors = (told,)
     for one in errors:
         _log.error("reload refused: {error}", error=one)
     what = "1 error" if len(errors) == 1 else f"{len(errors)} errors"

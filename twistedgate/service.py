@@ -29,6 +29,7 @@ from twistedgate.admin.listener import AdminListener
 from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
 from twistedgate.alone import Alone
+from twistedgate.assembly import CannotBeMade
 from twistedgate.config.model import Configuration, ListenerConfig
 from twistedgate.downstream.listeners import CannotListen, Listeners
 from twistedgate.downstream.listeners import Prepared as PreparedListeners
@@ -39,7 +40,7 @@ from twistedgate.net.notify import Notifier, unnotified
 from twistedgate.net.signals import install_signals
 from twistedgate.operations import ONE_PROCESS, Operations
 from twistedgate.reloading import Reloading, names_of
-from twistedgate.serving import CannotServe, TLSOf
+from twistedgate.serving import CannotServe, TLSOf, fault
 from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
 from twistedgate.upgrading import NO_PROGRAM, Program, Upgrading
@@ -151,6 +152,10 @@ class GatewayService(Service):
             raise SystemExit(1) from None
 
     def _prepare_first(self) -> Prepared:
+        except CannotBeMade as error:
+            _log.failure("what is to be served cannot be made", fault(error)[0])
+            sys.stderr.write(f"{error}\n")
+            raise SystemExit(1) from None
         """Prepare what nobody has to be asked about: nothing is served yet."""
         prepared: list[Prepared] = []
         failed: list[Failure] = []

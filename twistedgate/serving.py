@@ -18,7 +18,7 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twistedgate.assembly import Assembler, Gates
+from twistedgate.assembly import Assembler, CannotBeMade, Gates
 from twistedgate.background.service import JobService
 from twistedgate.config.model import Configuration, ListenerConfig, TargetConfig, UpstreamConfig
 from twistedgate.downstream.capacity import Capacity, Others
@@ -75,6 +75,13 @@ class CannotServe(Exception):
     def __init__(self, errors: tuple[str, ...]) -> None:
         super().__init__("; ".join(errors))
         self.errors = errors
+
+
+def fault(error: BaseException) -> tuple[Failure, str]:
+    """Return what the log has to have of what cannot be made, and what is said to whoever asked for it."""
+    if isinstance(error, CannotBeMade):
+        return Failure(error.cause, type(error.cause), error.cause.__traceback__), error.told
+    return Failure(error, type(error), error.__traceback__), CANNOT_BE_MADE
 
 
 def _no_socket(config: ListenerConfig) -> Opened | None:
@@ -175,7 +182,7 @@ class Server:
         """Make everything that a configuration wants, aside; what it raises leaves nothing behind.
 
         ``read`` gives the content of the files that it names for TLS.  Raises ``CannotListen`` for an address
-        that cannot be had, and whatever a policy's constructor raises.
+        that cannot be had, and ``CannotBeMade`` where a policy's constructor fails.
         """
         upstreams = self.upstreams.prepare(configuration.upstreams)
         try:

@@ -204,6 +204,27 @@ def test_where_no_worker_can_live_the_daemon_ends_and_says_so(tmp_path: Path, ow
         daemon.end()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_policy_that_cannot_be_made_ends_the_start_at_once(
+    tmp_path: Path, own_recorder: Recorder, workers: int
+) -> None:
+    raises = SHY.replace('if "twistedgate.workers.worker" in sys.orig_argv', "if name := config.name")
+    raises = raises.replace("os._exit(3)", "raise LookupError(f'no shell for {name}')")
+    distribute(tmp_path / "elsewhere", "shy", raises)
+    launch = Launch(environment={"PYTHONPATH": str(tmp_path / "elsewhere")})
+    gateway, sections = several(workers=workers), everything_to(own_recorder.port) + "policies = shy:one\n"
+    daemon = Daemon(tmp_path, ini(gateway, sections, "[shy:one]\n"), launch)
+    try:
+        assert daemon.wait() == 1
+        log = "\n".join(daemon.log)
+    finally:
+        daemon.end()
+    assert "[shy:one] cannot be made" in log
+    assert "no shell" in log
+    assert log.count("(most recent call last)") <= 2 * workers
+    assert "is given up" not in log
+
+
 # the supervisor dies
 
 

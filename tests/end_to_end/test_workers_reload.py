@@ -91,7 +91,7 @@ def test_no_worker_takes_one_that_another_cannot_have(start: Start, tmp_path: Pa
         mark = daemon.mark()
         daemon.reload(ini(several(), picky))
         daemon.wait_for_log("one is enough", mark)
-        daemon.wait_for_log("reload refused: what it asks for cannot be made", mark)
+        daemon.wait_for_log("reload refused: \\[picky:one\\] cannot be made", mark)
         daemon.wait_for_log("the configuration stays as it was", mark)
         assert words(groups) == [b"old"] * 4
         assert list(groups) == serving(daemon)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from tests.running import WORD, orders
 from tests.workers.pretending import Theatre, a_theatre, descriptors
@@ -104,10 +105,28 @@ def test_who_is_briefed_through_two_reloads_prepares_one_at_a_time(theatre: Thea
 
 
 def test_who_cannot_serve_what_is_in_use_is_ended(theatre: Theatre) -> None:
+    first, _ = theatre.open(OLD)
     theatre.objections = lambda configuration: ["no such module"]
-    theatre.open(OLD)
-    assert all(actor.is_over for actor in theatre.actors[:2])
-    assert theatre.actors[0].told == ["configure 1"]
+    first.end(signal.SIGKILL)
+    theatre.turn()
+    theatre.advance(2)
+    assert all(actor.is_over for actor in theatre.actors[2:])
+    assert [actor.told for actor in theatre.actors[2:4]] == [["configure 1"], ["configure 1"]]
+
+
+def test_where_nobody_ever_could_serve_it_all_ends_at_once(theatre: Theatre) -> None:
+    deserted: list[float] = []
+    theatre.supervisor.on_deserted = lambda: deserted.append(theatre.now)
+    theatre.objections = lambda configuration: ["[shy:one] cannot be made"]
+    with capturedLogs() as logged:
+        theatre.open(OLD)
+    assert deserted
+    assert set(deserted) == {1000.0}
+    told = [formatEvent(event) for event in logged if event["log_level"] >= LogLevel.error]
+    assert "worker 1 cannot serve: [shy:one] cannot be made" in told
+    theatre.supervisor.stop()
+    theatre.advance(10)
+    assert len(theatre.actors) == 2
 
 
 def test_who_starts_has_more_time_than_one_that_serves(theatre: Theatre) -> None:

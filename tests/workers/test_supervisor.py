@@ -209,21 +209,29 @@ def test_outcomes_are_the_judges(theatre: Theatre) -> None:
         assert [row[3] for row in rows] == ["ejected", "up"]
 
 
+def fail_after(theatre: Theatre, *sections: str) -> None:
+    """Have workers serve, and then none ever again that does not have more routes."""
+    theatre.open(*sections)
+    theatre.advance(3)
+    theatre.objections = lambda configuration: () if "more" in configuration.routes else ["no"]
+    for actor in theatre.present:
+        actor.end(signal.SIGKILL)
+    theatre.turn()
+
+
 def test_that_no_worker_can_be_had_is_told(theatre: Theatre) -> None:
     deserted: list[bool] = []
     theatre.supervisor.on_deserted = lambda: deserted.append(True)
-    theatre.objections = lambda configuration: ["no such module"]
-    theatre.open(OLD)
+    fail_after(theatre, OLD)
     theatre.advance(40)
     assert deserted == [True]
-    assert len(theatre.actors) == 10
+    assert len(theatre.actors) == 2 + 10
     assert len(rows_in_use(theatre.supervisor)) == 2
 
 
 def test_a_reload_tries_again_what_was_given_up(theatre: Theatre) -> None:
     theatre.supervisor.on_deserted = lambda: None
-    theatre.objections = lambda configuration: () if "more" in configuration.routes else ["no"]
-    theatre.open(OLD)
+    fail_after(theatre, OLD)
     theatre.advance(40)
     assert theatre.present == []
     assert theatre.reload(NEW) == [True]

@@ -57,6 +57,10 @@ class Briefings:
         self.is_accepting = False
         """Whether workers are to let clients in."""
         self._reactor = reactor
+        self.has_served = False
+        """Whether any worker could serve yet."""
+        self.on_refused: Callable[[], object] = lambda: None
+        """Called when one cannot serve what is in use, and none ever has: others would fare no better."""
         self._places = places
         self._court = court
         self._upstreams = ""
@@ -138,6 +142,7 @@ class Briefings:
         if not _may_serve(member):
             member.tell("abandon", revision=prepared.revision)
             return succeed([])
+        self.has_served = True
         member.upstreams = self._upstreams
         standings = self._court.standings_for(member.row)
         for upstream, rows in standings.items():
@@ -187,7 +192,10 @@ class Briefings:
         if errors:
             told = "; ".join(errors)
             _log.error("worker {number} cannot serve: {told}", number=member.number, told=told)
-            member.kill()
+            if self.has_served:
+                member.kill()
+            else:
+                self.on_refused()
         elif prepared is self.current:
             self._let_serve(member, prepared)
         else:

@@ -86,6 +86,8 @@ class Supervisor:
         self._wanted = workers
         self._left = left
         self._briefings = Briefings(reactor, self.places, self.court)
+        self._briefings.has_served = left is not None
+        self._briefings.on_refused = self.deserted
         self._latest: Prepared | None = None
         self._tls = UpstreamTLS()
         self._revision = 0

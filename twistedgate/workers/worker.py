@@ -37,7 +37,7 @@ from twistedgate.net.parent import end_with_parent
 from twistedgate.net.signals import install_signals
 from twistedgate.net.streams import take_closed_streams
 from twistedgate.observers.metrics import Metrics
-from twistedgate.serving import CANNOT_BE_MADE, Circumstances, Prepared, Server, TLSOf
+from twistedgate.serving import Circumstances, Prepared, Server, TLSOf, fault
 from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
 from twistedgate.upstream.targets import Surroundings
@@ -155,9 +155,10 @@ class Worker:
             self._prepared[revision] = self._server.prepare(configuration, material.read)
         except CannotListen as error:
             errors.append(str(error))
-        except Exception:  # noqa: BLE001 -- a third party's policy may raise anything
-            _log.failure("what is to be served cannot be made")
-            errors.append(CANNOT_BE_MADE)
+        except Exception as error:  # noqa: BLE001 -- a third party's policy may raise anything
+            cause, told = fault(error)
+            _log.failure("what is to be served cannot be made", cause)
+            errors.append(told)
         finally:
             for opened in self._opened.values():
                 # the listeners have copies
