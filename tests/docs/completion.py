@@ -13,6 +13,8 @@ from pathlib import Path
 
 LISTENER = "[listener:docs]\nendpoint = tcp:0:interface=127.0.0.1\n"
 CERTIFICATES = ("tls_certificate", "tls_ca")
+SECRET = "whsec_ZXhhbXBsZS1zZWNyZXQtbmV2ZXItdXNlLXRoaXM=\n"
+"""One that every option takes which wants a secret."""
 
 _VARIABLE = re.compile(r"(?<!\$)\$\{([A-Z_]+)\}")
 _NAME = re.compile(r"[a-z-]+:[A-Za-z0-9._-]+")
@@ -45,7 +47,7 @@ def write_files(text: str, folder: Path, certificate: str, key: str) -> None:
             elif name == "tls_key":
                 _copy(key, folder / value)
             elif value.startswith("file:"):
-                (folder / value.removeprefix("file:")).write_text("a secret\n")
+                (folder / value.removeprefix("file:")).write_text(SECRET)
 
 
 def _copy(source: str, destination: Path) -> None:

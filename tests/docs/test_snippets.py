@@ -14,12 +14,17 @@ from tests.certificates import Authority
 from tests.docs.completion import completed, variables, write_files
 from tests.docs.metrics import METRICS
 from tests.docs.pages import PAGES, ROOT, Block, page
+from tests.jobs.ended import ended_job
 from twistedgate import cli
 from twistedgate.config.model import KINDS, GatewayConfig
 from twistedgate.config.schema import later_options, options_of
 from twistedgate.exchange import Exchange
 from twistedgate.facts import TargetFacts
 from twistedgate.http.hops import Peer
+from twistedgate.jobs.document import document
+from twistedgate.jobs.job import State
+from twistedgate.jobs.schedule import REASONS
+from twistedgate.jobs.webhook import envelope
 from twistedgate.observers.lines import lines
 from twistedgate.units import Units
 
@@ -27,6 +32,15 @@ SNIPPETS = [block for one in PAGES for block in one.blocks("ini")]
 
 WORDS = {"access_log_dropped", "accepting_paused", "last_error"}
 """Names with an underscore that ``/status`` shows."""
+
+FILES = {
+    found[1]: (one.place, found[2])
+    for one in PAGES
+    for found in re.finditer(
+        r"^`(examples/[\w./]+)`:\n\n```\w+\n(.*?)^```$", one.text, re.DOTALL | re.MULTILINE
+    )
+}
+"""Files of the project that pages show: where, and how."""
 
 FOR_PROGRAMMERS = {"CONTRIBUTING.md", "docs/architecture.md", "docs/writing-a-policy.md"}
 """Pages that name what is in the code, too."""
@@ -71,6 +85,19 @@ def test_every_configuration_loads(snippet: Block, tmp_path: Path, pair: tuple[s
     Units().load(str(file), variables(text))
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_shown_as_it_is(name: str) -> None:
+    place, shown = FILES[name]
+    assert shown == (ROOT / name).read_text(encoding="utf-8"), f"{place}: {name}"
+
+
+def test_every_client_is_shown_or_linked() -> None:
+    clients = {path.relative_to(ROOT).as_posix() for path in (ROOT / "examples" / "clients").iterdir()}
+    linked = {link.removeprefix("../../") for one in PAGES for link in one.links}
+    assert clients <= FILES.keys() | linked
+    assert len(FILES) > 4
+
+
 def test_every_option_that_is_named_exists() -> None:
     known = known_options() | log_line().keys() | set(GatewayConfig().redact_query) | WORDS | METRICS
     for one in PAGES:
@@ -99,7 +126,7 @@ def test_every_command_that_is_shown_exists(capsys: pytest.CaptureFixture[str]) 
 
 def test_defaults_in_tables_are_those_of_the_code() -> None:
     limits, times = page("docs/how-to/limits-and-protection.md"), page("docs/how-to/retries-and-timeouts.md")
-    rows = [*limits.rows(4), *times.rows(5)]
+    rows = [*limits.rows(4), *times.rows(5), *page("docs/how-to/job-details.md").rows(4)]
     checked = 0
     for name, kind, shown, *_ in rows:
         option = options_of(KINDS[kind]).get(name.strip("`")) if kind in KINDS else None
@@ -107,7 +134,20 @@ def test_defaults_in_tables_are_those_of_the_code() -> None:
             default = {"": "none", "0": "no limit"}.get(option.default or "", option.default)
             assert shown.removesuffix(" bytes/s") == default, name
             checked += 1
-    assert checked > 15
+    assert checked > 24
+
+
+def test_reasons_of_failed_jobs_are_those_of_the_code() -> None:
+    rows = {cells[0].strip("`"): cells[2] for cells in page("docs/how-to/job-details.md").rows(3)}
+    assert set(re.findall("`([a-z-]+)`", rows["failed"])) == REASONS
+    assert set(State) <= rows.keys()
+
+
+def test_the_event_that_is_shown_is_what_is_sent() -> None:
+    (shown,) = (json.loads(block.text) for block in page("docs/how-to/job-callbacks.md").blocks("json"))
+    sent = json.loads(envelope(ended_job(), document(ended_job(), "/_jobs"), ""))
+    assert list(shown) == list(sent)
+    assert shown["data"].keys() < sent["data"].keys()
 
 
 def test_the_line_of_the_log_that_is_shown_has_its_fields() -> None:
