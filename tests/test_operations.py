@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from tests.running import FRONT, WORD, Running, orders
 from twistedgate.admin.view import Outcome, UnknownName
 from twistedgate.net.signals import install_signals
+from twistedgate.observers.cells import ENDED, ENDS, jobs_block
 from twistedgate.operations import ONE_PROCESS, Operations
 
 Make = Callable[..., Running]
@@ -128,3 +129,10 @@ def test_a_name_that_is_not_known_names_those_that_are(
 def test_jobs_are_asked_for_where_they_are_kept(make: Make) -> None:
     running = make(FRONT, WORD.format("here"))
     assert Operations(running).store is running.alone.store
+
+
+def test_what_operators_do_with_jobs_is_counted_with_the_rest(make: Make) -> None:
+    running = make(FRONT, WORD.format("here"), "async = optional\n")
+    Operations(running).observer.finished("word", "cancelled")
+    block = running.alone.measures.starts[jobs_block("word")]
+    assert running.alone.board.total(block + ENDED + ENDS.index("cancelled"), 1) == [1]

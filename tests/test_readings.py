@@ -12,7 +12,7 @@ from tests.running import FRONT, WORD, Running, orders
 from tests.upstream.conversation import OK
 from twistedgate import __version__
 from twistedgate.net.signals import install_signals
-from twistedgate.observers.exposition import Format, render
+from twistedgate.observers.exposition import Families, Format, render
 from twistedgate.readings import WORKER_STATES, reading
 from twistedgate.view import View
 
@@ -44,7 +44,9 @@ class Scrape:
     """What a gateway shows, by Prometheus' own reader."""
 
     def __init__(self, running: Running) -> None:
-        text = "".join(render(View(running).families(), Format.OPENMETRICS))
+        shown: list[Families] = []
+        View(running).families().addCallback(shown.append)
+        text = "".join(render(shown[0], Format.OPENMETRICS))
         self.samples: dict[tuple[str, Labels], float] = {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(text)

@@ -62,7 +62,7 @@ class Alone:
         self._reactor = reactor
         self._chance = chance
         self.judges = Judges(watching(self._tls_of, self.measures), self._publish)
-        jobs = JobService(reactor, make_store(configuration.gateway, reactor))
+        jobs = JobService(reactor, make_store(configuration.gateway, reactor), self.measures.metrics.jobs)
         self.store = jobs.store
         self.server = Server(
             reactor,

@@ -58,6 +58,8 @@ class Exchange:
 
     is_run = False
     """Whether it is made for a job, and no client waits: what is tried again is the job's own affair."""
+    run = 0
+    """Which run of its job it is, from 1; 0 where a client waits."""
     response_timeout: float | None = None
     """Seconds until the head of an answer is due, in place of the upstream's own."""
 

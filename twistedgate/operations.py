@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, succeed
 
 from twistedgate.admin.view import Outcome, UnknownName
+from twistedgate.jobs.observer import JobsObserver
 from twistedgate.jobs.store import JobStore
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class Operations:
     def store(self) -> JobStore:
         """Where the jobs of all processes are kept."""
         return self._service.crew.store
+
+    @property
+    def observer(self) -> JobsObserver:
+        """Who counts the jobs that operators end."""
+        return self._service.crew.measures.metrics.jobs
 
     def reload(self) -> Deferred[Outcome]:
         """Read the configuration again."""

@@ -12,6 +12,7 @@ from twistedgate import __version__
 from twistedgate.balancing.health import State
 from twistedgate.observers.families import Reading, TargetReading, UpstreamReading
 from twistedgate.observers.figures import read_figures
+from twistedgate.observers.job_families import JobsReading
 
 if TYPE_CHECKING:
     from twistedgate.service import GatewayService
@@ -26,8 +27,8 @@ VERSIONS = {
 }
 
 
-def reading(service: GatewayService) -> Reading:
-    """Read a gateway."""
+def reading(service: GatewayService, jobs: JobsReading | None = None) -> Reading:
+    """Read a gateway; ``jobs`` is what its store says, if it has jobs."""
     crew = service.crew
     crew.tally()
     processes = crew.processes
@@ -55,4 +56,5 @@ def reading(service: GatewayService) -> Reading:
         wanted_workers=crew.wanted,
         process=read_figures([os.getpid(), *(one.pid for one in processes if one.pid != os.getpid())]),
         versions=VERSIONS,
+        jobs=jobs,
     )

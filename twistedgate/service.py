@@ -38,6 +38,7 @@ from twistedgate.net.announcing import Announcing
 from twistedgate.net.descriptors import raise_descriptors
 from twistedgate.net.notify import Notifier, unnotified
 from twistedgate.net.signals import install_signals
+from twistedgate.observers.queues import Queues
 from twistedgate.operations import ONE_PROCESS, Operations
 from twistedgate.reloading import Reloading, names_of
 from twistedgate.serving import CannotServe, TLSOf, fault
@@ -105,6 +106,7 @@ class GatewayService(Service):
         )
         self._upgrading: Upgrading | None = None
         self.crew = self._make_crew(program)
+        self.queues = Queues(reactor, time.time)
         self.operators = Listeners(reactor, self._make_admin_listener, self.crew.opened)
         self._announcing = Announcing(Notifier.from_environment(os.environ), reactor, self.crew.is_well)
         self._first: Prepared | None = None
@@ -150,12 +152,12 @@ class GatewayService(Service):
         except CannotListen as error:
             sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from None
-
-    def _prepare_first(self) -> Prepared:
         except CannotBeMade as error:
             _log.failure("what is to be served cannot be made", fault(error)[0])
             sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from None
+
+    def _prepare_first(self) -> Prepared:
         """Prepare what nobody has to be asked about: nothing is served yet."""
         prepared: list[Prepared] = []
         failed: list[Failure] = []

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred, succeed
+
 from twistedgate import __version__
 from twistedgate.balancing.health import Verdict
 from twistedgate.facts import ProcessFacts
@@ -92,9 +94,15 @@ class View:
         told = asdict(process)
         return {**told, "state": "draining"} if self.is_draining else told
 
-    def families(self) -> Families:
-        """Return what is counted, and how everything stands."""
-        return families(reading(self._service))
+    def families(self) -> Deferred[Families]:
+        """Return what is counted, and how everything stands; of jobs what their store says."""
+        service = self._service
+        configuration = service.configuration
+        if not configuration.has_jobs:
+            return succeed(families(reading(service)))
+        routes = [name for name, route in configuration.routes.items() if route.has_jobs]
+        looking = service.queues.look(service.crew.store, routes)
+        return looking.addCallback(lambda jobs: families(reading(service, jobs)))
 
     def _listeners(self) -> Mapping[str, object]:
         """Return where each listener is: those of clients, then the operators'."""

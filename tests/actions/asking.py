@@ -9,6 +9,7 @@ from typing import Any
 from twisted.internet.task import Clock
 
 from tests.background.begun import result_of
+from tests.jobs.listening import Listener
 from twistedgate.background.port import Jobs
 from twistedgate.http.headers import Headers
 from twistedgate.jobs.job import INLINE, Claim, End, Head, Job, State
@@ -34,7 +35,7 @@ class AwayStore(MemoryStore):
 
     is_away = False
 
-    before_cancel: Callable[[], None] = staticmethod(lambda: None)
+    before_cancel: Callable[[], object] = staticmethod(lambda: None)
     """What happens just before a job is cancelled."""
 
     async def submit(self, *arguments: Any) -> Any:
@@ -75,7 +76,8 @@ class Scene:
         self.store = AwayStore("runner", state_max)
         self.clock = Clock()
         self.claims: list[Claim] = []
-        self.jobs = Jobs(self.store, self.claims.append, self.wall, self.clock)
+        self.listener = Listener()
+        self.jobs = Jobs(self.store, self.claims.append, self.wall, self.clock, self.listener)
         self.upstream = FakeUpstream()
         self.made = gateway(text, {"u": self.upstream}, jobs=self.jobs)
 

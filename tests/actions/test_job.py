@@ -468,3 +468,37 @@ def test_whoever_runs_jobs_finds_how_they_are_answered() -> None:
     pipeline = optional().made.gateway.jobs["reports"]
     assert isinstance(pipeline.action, JobAction)
     assert isinstance(pipeline.action.inner, Proxy)
+
+
+# what is told, and written down
+
+
+def test_a_job_is_told_once_and_its_call_is_written_down_by_its_id() -> None:
+    scene = optional()
+    for _ in range(2):
+        scene.submit({"Idempotency-Key": "k"})
+    assert scene.listener.heard == [("submitted", "reports")]
+    assert [exchange.job for exchange in scene.made.observed] == [scene.claims[0].job.id] * 2
+
+
+def test_a_call_that_is_answered_while_held_is_one_too() -> None:
+    scene = optional("async_wait = 5s")
+    client = scene.begin("POST", "/reports/7", ASYNC, b"in")
+    scene.finish()
+    assert client.answer is not None
+    assert (client.answer.status, scene.made.observed[0].job) == (200, scene.claims[0].job.id)
+
+
+def test_what_is_refused_is_no_job() -> None:
+    scene = optional("async_max_queued = 1\nasync_concurrency = 1")
+    scene.submit()
+    scene.submit()
+    assert scene.ask("POST", "/reports/7", ASYNC, b"in").status == 503
+    assert scene.listener.heard == [("submitted", "reports")] * 2
+    assert scene.made.observed[2].job == ""
+
+
+def test_a_call_that_asks_for_no_job_is_none() -> None:
+    scene = optional()
+    scene.ask("POST", "/reports/7", {}, b"in")
+    assert (scene.listener.heard, scene.made.observed[0].job) == ([], "")

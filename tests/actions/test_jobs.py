@@ -6,7 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.actions.asking import ALICE, BOB, KEYS, Scene, document_of, field_of
+from tests.background.begun import result_of
 from twistedgate.jobs.job import INLINE, State
+from twistedgate.stores.memory import MemoryStore
 from twistedgate.testing import Answer, Client
 
 ROUTE = "[route:reports]\npath = /reports/*\nupstream = u\nasync = optional\nasync_max_wait = 20s\n"
@@ -451,3 +453,32 @@ def test_events_end_where_the_store_goes_away() -> None:
     asking.scene.store.is_away = True
     asking.scene.advance(15.0)
     assert client.is_cut
+
+
+# what is told, and written down
+
+
+@pytest.mark.parametrize("below", ["", "/result", "/events"])
+def test_who_asks_for_a_job_is_written_down_by_its_id(below: str) -> None:
+    asking = Asking()
+    asking.scene.finish()
+    asking.get(below)
+    asking.get(below, BOB)
+    identity = asking.scene.claims[0].job.id
+    assert [exchange.job for exchange in asking.scene.made.observed] == [identity, identity, ""]
+
+
+def test_a_job_that_is_cancelled_ends_once() -> None:
+    asking = Asking()
+    for _ in range(2):
+        asking.ask("DELETE")
+    assert asking.scene.listener.ends() == ["cancelled"]
+
+
+def test_a_job_that_somebody_else_cancels_just_before_is_his() -> None:
+    asking = Asking()
+    store, identity = asking.scene.store, asking.scene.claims[0].job.id
+    others = MemoryStore("another", 1 << 20, store.memory)
+    store.before_cancel = lambda: result_of(others.cancel(identity, asking.scene.wall()))
+    asking.ask("DELETE")
+    assert (asking.state, asking.scene.listener.ends()) == (State.CANCELLED, [])

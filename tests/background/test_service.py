@@ -11,11 +11,13 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 
 from tests.downstream.conversation import Line, get
+from tests.jobs.listening import Listener
 from tests.running import FRONT, WORD, Running, orders
 from tests.stores.world import CALL, QUEUES
 from twistedgate.background.service import JobService
 from twistedgate.jobs.job import Delivery, Job, NewJob, Room, State, Terms
 from twistedgate.jobs.store import StoreAway
+from twistedgate.observers.cells import ENDED, ENDS, SUBMITTED, jobs_block
 from twistedgate.stores.memory import Memory, MemoryStore
 
 ASYNC = "async = optional\n"
@@ -115,6 +117,25 @@ def test_nothing_is_run_before_there_is_a_store_and_a_configuration(scene: Scene
         step()
     assert scene.job(identity).state is State.SUCCEEDED
     assert scene.runs == ["word"]
+
+
+def test_what_becomes_of_jobs_is_counted_and_each_run_is_written_down(scene: Scene) -> None:
+    metrics = scene.running.alone.measures.metrics
+    listener = Listener()
+    service = JobService(scene.clock, scene.store, listener)
+    assert (service.runner.observer, service.port.observer) == (listener, listener)
+    before = metrics.answered
+    ask(scene.running, PREFER)
+    # the run is no request of a client's
+    assert metrics.answered == before + 1
+    assert counted(scene.running, SUBMITTED) == 1
+    assert counted(scene.running, ENDED + ENDS.index("succeeded")) == 1
+
+
+def counted(running: Running, cell: int) -> int:
+    """Return a count of the jobs of the word."""
+    alone = running.alone
+    return alone.board.total(alone.measures.starts[jobs_block("word")] + cell, 1)[0]
 
 
 def test_a_store_that_cannot_be_had_is_told(scene: Scene) -> None:

@@ -10,10 +10,13 @@ from twistedgate.actions.respond import Respond
 from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.config.notation import Respond as Answer
 from twistedgate.exchange import Exchange
+from twistedgate.jobs.job import Counts
+from twistedgate.jobs.redelivery import Outcome
 from twistedgate.limiting.gate import Gate
 from twistedgate.observers.exposition import Family, HistogramFamily
 from twistedgate.observers.families import Reading, TargetReading, UpstreamReading, families
 from twistedgate.observers.figures import ProcessFigures
+from twistedgate.observers.job_families import JobsReading
 from twistedgate.observers.measures import Measures
 from twistedgate.pipeline import Pipeline
 from twistedgate.testing import exchange, runtime
@@ -51,6 +54,7 @@ class Counted:
         self.metrics = self.measures.metrics
         self.upstreams: list[UpstreamReading] = []
         self.targets: list[TargetReading] = []
+        self.jobs: JobsReading | None = None
 
     def _clear(self, start: int, length: int) -> None:
         self.cells[start : start + length] = array("q", bytes(8 * length))
@@ -62,9 +66,10 @@ class Counted:
         """Return cells as they are: there is one process."""
         return self.cells[start : start + length].tolist()
 
-    def configure(self, *routes: str, upstreams: tuple[str, ...] = ()) -> None:
-        """Have routes and upstreams of these names."""
+    def configure(self, *routes: str, upstreams: tuple[str, ...] = (), jobs: tuple[str, ...] = ()) -> None:
+        """Have routes and upstreams of these names, and routes with jobs."""
         plain = {name: RouteConfig(name, path="*") for name in routes}
+        plain |= {name: RouteConfig(name, path="*", async_="optional") for name in jobs}
         self.measures.configure(Configuration(routes=plain, upstreams=dict.fromkeys(upstreams)))  # type: ignore[arg-type]
 
     def reading(self, **changed: object) -> Reading:
@@ -81,6 +86,7 @@ class Counted:
             "workers": {"serving": 1, "starting": 0, "draining": 0},
             "wanted_workers": 1,
             "process": ProcessFigures(1.25, 4096, 8192, 12, 1024, STARTED),
+            "jobs": self.jobs,
             "versions": {"version": "1.2.3", "python": "3.11.2", "twisted": "26.10.0"},
         }
         return Reading(**{**known, **changed})  # type: ignore[arg-type]
@@ -106,7 +112,7 @@ class Counted:
 def busy() -> Counted:
     """Return counts of which no family is empty."""
     made = Counted()
-    made.configure("orders", upstreams=("orders",))
+    made.configure("orders", upstreams=("orders",), jobs=("reports",))
     made.measures.found("orders", "192.0.2.1:80")
     made.measures.probed("orders", "192.0.2.1:80", is_good=True)
     made.metrics.count(over("POST", first_byte=1000.25, bytes_in=10, bytes_out=20, reason="reset"))
@@ -115,4 +121,12 @@ def busy() -> Counted:
         TargetReading("orders", "192.0.2.1:80", 2, True),
         TargetReading("orders", "192.0.2.2:80", 0, False),
     ]
+    jobs = made.metrics.jobs
+    jobs.submitted("reports")
+    jobs.began("reports", 2.0)
+    jobs.ran("reports", 3.0)
+    jobs.began("reports", None)
+    jobs.finished("reports", "succeeded")
+    jobs.told(Outcome.DELIVERED)
+    made.jobs = JobsReading(True, STARTED, {"reports": Counts(2, 1, STARTED - 60.0)})
     return made

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.errors import TITLES
 from twistedgate.observers import cells
-from twistedgate.observers.cells import LIMITS, REASONS, STATUSES, blocks_of, names, status_label
+from twistedgate.observers.cells import ENDS, LIMITS, REASONS, STATUSES, TOLD, blocks_of, names, status_label
 from twistedgate.units import Units
 
 INI = """\
@@ -50,7 +50,7 @@ def test_no_status_makes_a_label_of_its_own(status: int) -> None:
 
 
 def test_labels_are_all_different() -> None:
-    for labels in (STATUSES, REASONS, LIMITS, cells.METHODS):
+    for labels in (STATUSES, REASONS, LIMITS, ENDS, TOLD, cells.METHODS):
         assert len(set(labels)) == len(labels)
 
 
@@ -80,6 +80,18 @@ def test_the_parts_of_a_block_do_not_overlap() -> None:
     assert [after - before for before, after in itertools.pairwise(starts)] == lengths
 
 
+def test_the_parts_of_a_block_of_jobs_do_not_overlap() -> None:
+    starts = [cells.SUBMITTED, cells.RUN_AGAIN, cells.ENDED, cells.WAITED, cells.RAN, cells.JOBS_CELLS]
+    lengths = [1, 1, len(ENDS), *[cells.JOB_SECONDS.length] * 2]
+    assert [after - before for before, after in itertools.pairwise(starts)] == lengths
+
+
+def test_jobs_take_from_ten_milliseconds_to_an_hour() -> None:
+    bounds = cells.JOB_SECONDS.upper_bounds()
+    assert (bounds[0], bounds[-2:]) == (0.01, (3600.0, float("inf")))
+    assert list(bounds) == sorted(bounds)
+
+
 def test_bounds_are_in_base_units_and_end_without_one() -> None:
     assert cells.SECONDS.upper_bounds()[:3] == (0.001, 0.0025, 0.005)
     assert cells.SECONDS.upper_bounds()[-2:] == (60.0, float("inf"))
@@ -100,7 +112,8 @@ def test_a_configuration_wants_a_block_for_each_route_and_upstream(tmp_path: Pat
 def test_where_there_are_jobs_who_asks_for_them_is_counted() -> None:
     route = RouteConfig("r", path="*", async_="optional")
     wanted = blocks_of(Configuration(routes={"r": route}))
-    assert wanted.keys() - cells.FIXED.keys() == {"route:r", "route:_jobs"}
+    assert wanted.keys() - cells.FIXED.keys() == {"route:r", "route:_jobs", "jobs:r"}
+    assert wanted["jobs:r"] == wanted["jobs:other"] == cells.JOBS_CELLS
 
 
 def test_blocks_are_found_by_what_they_are_of() -> None:

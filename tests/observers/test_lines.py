@@ -23,6 +23,12 @@ COMBINED = re.compile(rb'(\S+) - (\S+) \[([^\]]+)\] "([^"]*)" (\d+) (\d+) "([^"]
 MakeExchange = Callable[..., Exchange]
 
 
+class Run(Exchange):
+    """A run of a job."""
+
+    __slots__ = ("run",)
+
+
 class NamedPipeline:
     """As much of a pipeline as a line tells."""
 
@@ -54,6 +60,21 @@ def test_tells_everything_about_an_exchange_in_one_json_object(make_exchange: Ma
         "reason": "",
         "consumer": "alice",
     }
+
+
+def test_an_exchange_about_a_job_says_which_and_a_run_which_run(make_exchange: MakeExchange) -> None:
+    line = lines("json", ())
+    exchange = make_exchange()
+    before = line(exchange)
+    exchange.job = "t0pq-7"
+    assert line(exchange) == before[:-2] + b',"job":"t0pq-7"}\n'
+    run = Run(exchange.request, exchange.peer, exchange.request_id, exchange.started, exchange.opened)
+    run.job = 'a"b'
+    run.run = 2
+    told = json.loads(line(run))
+    assert (told["job"], told["run"]) == ('a"b', 2)
+    combined = lines("combined", ())
+    assert b"t0pq-7" not in combined(exchange)
 
 
 @pytest.mark.parametrize("style", ["json", "combined"])

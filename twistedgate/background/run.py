@@ -45,7 +45,6 @@ class RunExchange(Exchange):
         super().__init__(request, peer, call.request_id, clock.seconds(), claim.job.started or 0.0)
         self.job = claim.job.id
         self.run = claim.job.attempts
-        """The number of the run, from 1."""
         self.bytes_in = call.length
         self.response_timeout: float | None = None
         self.consumer, self.groups = call.consumer, call.groups

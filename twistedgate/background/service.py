@@ -25,6 +25,7 @@ from twistedgate.config.model import Configuration, RouteConfig
 from twistedgate.exchange import Exchange
 from twistedgate.jobs.document import document
 from twistedgate.jobs.job import Job
+from twistedgate.jobs.observer import UNOBSERVED, JobsObserver
 from twistedgate.jobs.store import JobStore, StoreAway
 from twistedgate.jobs.webhook import CallbackRules
 from twistedgate.net.tls import client_settings
@@ -37,10 +38,12 @@ _log = Logger()
 class JobService:
     """Keeps, runs and answers for jobs in this process, by the configuration that was committed last."""
 
-    def __init__(self, reactor: Any, store: JobStore) -> None:
+    def __init__(self, reactor: Any, store: JobStore, observer: JobsObserver = UNOBSERVED) -> None:
+        """``observer`` is told what becomes of jobs."""
         self.store = store
         self.runner = Runner(reactor, store, self._find, time.time, random.random)
-        self.port = Jobs(store, self.runner.run, time.time, reactor)
+        self.runner.observer = observer
+        self.port = Jobs(store, self.runner.run, time.time, reactor, observer)
         self._reactor = reactor
         self._runnables: Mapping[str, Runnable] = {}
         self._rooms: dict[str, int] | None = None
@@ -113,6 +116,7 @@ class JobService:
                 self._rules_of,
                 self._document,
                 time.time,
+                self.port.observer.told,
             ),
         )
 

@@ -1,9 +1,9 @@
 """Where each count has its cell: blocks of whole numbers, and the label values that their places stand for.
 
-A block belongs to a route, an upstream, a target, or the process; its first cell is wherever there was room.
-Cells only grow, so that those of several processes are summed, cell by cell.  What a label may say is
-written here and in the configuration, never in a request: whatever else there is shares ``other``.  This
-module does not know who counts.
+A block belongs to a route, to its jobs, to an upstream, a target, or the process; its first cell is wherever
+there was room.  Cells only grow, so that those of several processes are summed, cell by cell.  What a label
+may say is written here and in the configuration, never in a request: whatever else there is shares ``other``.
+This module does not know who counts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 from twistedgate.config.model import Configuration
 from twistedgate.errors import TITLES
 from twistedgate.http.status import PHRASES
+from twistedgate.jobs import observer, redelivery
 from twistedgate.routing.routes import JOBS
 
 OTHER: Final = "other"
@@ -37,6 +38,12 @@ LIMITS: Final = (
 
 RESULTS: Final = ("applied", "refused")
 OUTCOMES: Final = ("passed", "failed")
+
+ENDS: Final = (*observer.OUTCOMES, OTHER)
+"""How jobs end."""
+
+TOLD: Final = tuple(outcome.value for outcome in redelivery.Outcome)
+"""What became of tries to tell an end."""
 
 MICROSECOND: Final = 1e-6
 
@@ -89,6 +96,16 @@ SECONDS: Final = Scale(
 BYTES: Final = Scale(tuple(4**power for power in range(4, 14)), 1)
 """From 256 bytes to 64 MiB, each four times the one before."""
 
+JOB_SECONDS: Final = Scale(
+    (
+        *(10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000),
+        *(10_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000, 600_000_000),
+        *(1_800_000_000, 3_600_000_000),
+    ),
+    MICROSECOND,
+)
+"""From 10 ms, when nothing waits, to 1 h, which is the default ``async_queue_timeout``."""
+
 # the block of a route
 REQUESTS: Final = 0
 """First of the requests: a row of statuses for each method."""
@@ -102,6 +119,16 @@ REQUEST_SIZE: Final = UPSTREAM_DURATION + SECONDS.length
 RESPONSE_SIZE: Final = REQUEST_SIZE + BYTES.length
 FAILURES: Final = RESPONSE_SIZE + BYTES.length
 ROUTE_CELLS: Final = FAILURES + len(REASONS)
+
+# the block of a route's jobs
+SUBMITTED: Final = 0
+RUN_AGAIN: Final = 1
+"""Runs but the first."""
+ENDED: Final = 2
+"""First of the ends."""
+WAITED: Final = ENDED + len(ENDS)
+RAN: Final = WAITED + JOB_SECONDS.length
+JOBS_CELLS: Final = RAN + JOB_SECONDS.length
 
 # the block of an upstream
 RETRIES: Final = 0
@@ -121,7 +148,9 @@ LIMITS_HIT: Final = 2
 RELOADS: Final = LIMITS_HIT + len(LIMITS)
 ANSWERED: Final = RELOADS + len(RESULTS)
 """Exchanges that ended."""
-PROCESS_CELLS: Final = ANSWERED + 1
+TELLINGS: Final = ANSWERED + 1
+"""First of the tries to tell a job's end."""
+PROCESS_CELLS: Final = TELLINGS + len(TOLD)
 
 PROCESS: Final = "process"
 
@@ -129,6 +158,11 @@ PROCESS: Final = "process"
 def route_block(route: str) -> str:
     """Return the name of a route's block; that of no route is that of the empty name."""
     return f"route:{route}"
+
+
+def jobs_block(route: str) -> str:
+    """Return the name of the block of a route's jobs."""
+    return f"jobs:{route}"
 
 
 def upstream_block(upstream: str) -> str:
@@ -142,8 +176,8 @@ def target_block(upstream: str, target: str) -> str:
 
 
 LAYOUT: Final = zlib.crc32(
-    repr((METHODS, STATUSES, REASONS, LIMITS, SECONDS, BYTES)).encode()
-    + repr((ROUTE_CELLS, UPSTREAM_CELLS, TARGET_CELLS, PROCESS_CELLS)).encode()
+    repr((METHODS, STATUSES, REASONS, LIMITS, ENDS, TOLD, SECONDS, BYTES, JOB_SECONDS)).encode()
+    + repr((ROUTE_CELLS, JOBS_CELLS, UPSTREAM_CELLS, TARGET_CELLS, PROCESS_CELLS)).encode()
 )
 """Changes with what the cells of a block stand for: counts of another layout cannot be gone on with."""
 
@@ -151,6 +185,7 @@ FIXED: Final = {
     PROCESS: PROCESS_CELLS,
     route_block(""): ROUTE_CELLS,
     route_block(OTHER): ROUTE_CELLS,
+    jobs_block(OTHER): JOBS_CELLS,
     upstream_block(OTHER): UPSTREAM_CELLS,
     target_block(OTHER, OTHER): TARGET_CELLS,
 }
@@ -161,6 +196,8 @@ def blocks_of(configuration: Configuration) -> dict[str, int]:
     """Return the blocks that a configuration wants, with their lengths; those of targets come as they do."""
     wanted = dict(FIXED)
     wanted.update((route_block(name), ROUTE_CELLS) for name in configuration.routes)
+    with_jobs = [name for name, route in configuration.routes.items() if route.has_jobs]
+    wanted.update((jobs_block(name), JOBS_CELLS) for name in with_jobs)
     if configuration.has_jobs:
         wanted[route_block(JOBS)] = ROUTE_CELLS
     wanted.update((upstream_block(name), UPSTREAM_CELLS) for name in configuration.upstreams)

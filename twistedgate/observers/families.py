@@ -8,7 +8,7 @@ This module does not know how many processes there are, nor how families are wri
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,11 +16,9 @@ from twistedgate.observers import cells
 from twistedgate.observers.cells import METHODS, OUTCOMES, REASONS, RESULTS, STATUSES, names
 from twistedgate.observers.exposition import Family, HistogramFamily, Labels
 from twistedgate.observers.figures import ProcessFigures
+from twistedgate.observers.job_families import JobsReading, Total, job_families
 
 Label = TypeVar("Label")
-
-Total = Callable[[int, int], Sequence[int]]
-"""Gives so many cells from a place on, each summed over everybody who counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,8 @@ class Reading:
     wanted_workers: int
     process: ProcessFigures
     versions: Mapping[str, str]
+    jobs: JobsReading | None = None
+    """``None`` where no route has jobs."""
 
 
 AnyFamily = Family | HistogramFamily
@@ -71,6 +71,7 @@ AnyFamily = Family | HistogramFamily
 def families(reading: Reading) -> Iterator[AnyFamily]:
     """Give all families, in the order in which they are shown; most counts are read as they are written."""
     yield from _routes(reading)
+    yield from job_families(reading.starts, reading.total, reading.jobs)
     yield from _upstreams(reading)
     yield from _targets(reading)
     yield from _gateway(reading)

@@ -65,10 +65,9 @@ class JsonLines:
             target = request.target
             asked = (exchange.client, request.method, target.host, target.path, target.query)
             who = self._asked.written.get(asked) or self._write_asked(asked)
-        pipeline = exchange.pipeline
         became = (
             exchange.status,
-            "" if pipeline is None else pipeline.name,
+            "" if (pipeline := exchange.pipeline) is None else pipeline.name,
             exchange.upstream,
             exchange.target,
             exchange.attempts,
@@ -80,13 +79,14 @@ class JsonLines:
         first = "null"
         if first_byte:
             first = seconds if first_byte == finished else f"{first_byte - started:.6f}"
-        connecting = exchange.connect_seconds
+        connecting, job = exchange.connect_seconds, exchange.job
         line = (
             f'{{"time":"{self._stamp}","request_id":"{exchange.request_id}"{who}'
             f"{self._became.written.get(became) or self._became.write(became)}"
             f',"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out}'
             f',"seconds":{seconds},"first_byte_seconds":{first}'
-            f',"connect_seconds":{f"{connecting:.6f}" if connecting else "0"}}}\n'
+            f',"connect_seconds":{f"{connecting:.6f}" if connecting else "0"}'
+            f"{_of_job(job, exchange.run) if job else ''}}}\n"
         )
         try:
             return line.encode()
@@ -167,6 +167,11 @@ class CombinedLines:
         referer = (request.headers.get(b"referer") or b"").decode("latin-1")
         agent = (request.headers.get(b"user-agent") or b"").decode("latin-1")
         return _plain(self._redact(referer)), _plain(agent)
+
+
+def _of_job(job: str, run: int) -> str:
+    """Return which job it is about: an id that we gave, or that a store of ours knows."""
+    return f',"job":{_quoted(job)},"run":{run}' if run else f',"job":{_quoted(job)}'
 
 
 def _understood(exchange: Exchange) -> Request | None:

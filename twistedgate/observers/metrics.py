@@ -46,6 +46,7 @@ from twistedgate.observers.cells import (
     target_block,
     upstream_block,
 )
+from twistedgate.observers.jobs import JobMetrics
 
 _METHOD_AT = {method: REQUESTS + place * len(STATUSES) for place, method in enumerate(METHODS)}
 _OTHER_METHOD = _METHOD_AT[OTHER]
@@ -68,7 +69,7 @@ _SWITCHED = 101
 class Metrics:
     """The counts of one process."""
 
-    __slots__ = ("_answered", "_cells", "_other", "_process", "_routes", "_starts", "_targets", "_upstreams")
+    __slots__ = ("_answered", "_cells", "_other", "_process", "_routes", "_starts", "jobs")
 
     def __init__(self, cells: MutableSequence[int], starts: Mapping[str, int]) -> None:
         """``cells`` are 64 bits wide; ``starts`` tells where each block is, those of ``FIXED`` at least.
@@ -77,6 +78,7 @@ class Metrics:
         """
         self._cells = cells
         self._starts = starts
+        self.jobs = JobMetrics(cells, starts)
         self.arrange()
 
     def arrange(self) -> None:
@@ -87,6 +89,7 @@ class Metrics:
         self._other = starts[route_block(OTHER)]
         # without the prefix, so that nothing is put together for a request
         self._routes = {name: starts[route_block(name)] for name in names(starts, "route")}
+        self.jobs.arrange()
 
     @property
     def answered(self) -> int:

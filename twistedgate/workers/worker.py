@@ -212,7 +212,8 @@ class Worker:
         def surroundings(tls: TLSOf) -> Surroundings:
             return Surroundings(self._reactor, time.monotonic, random.random, tls, self._nudges.port, counts)
 
-        jobs = JobService(self._reactor, make_store(configuration.gateway, self._reactor))
+        store = make_store(configuration.gateway, self._reactor)
+        jobs = JobService(self._reactor, store, self._metrics.jobs)
         self._wakeups = WakeUps(
             jobs.store,
             lambda news: self._say("jobs", news=news),
