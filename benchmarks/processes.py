@@ -131,6 +131,14 @@ class Program:
             _kill(pid)
         self._process.wait()
 
+    def kill_group(self) -> None:
+        """End every process at once, as a machine does that goes down: none sees another one die."""
+        left = self.processes()
+        os.killpg(self.pid, signal.SIGKILL)
+        for pid in left:
+            _kill(pid)
+        self._process.wait()
+
     def last_output(self, lines: int = 15) -> str:
         """The end of what the program printed."""
         return "\n".join(self.output.read_text(errors="replace").splitlines()[-lines:])

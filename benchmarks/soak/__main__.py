@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.soak import descriptors, gigabyte, kill, leavers, mixed, reloads, slow
 from benchmarks.soak.findings import Findings
+from benchmarks.soak.jobs import lost as jobs_lost
 from benchmarks.soak.workers import cap, down, orphans, shares, stuck
 from benchmarks.soak.workers import kill as workers_kill
 from benchmarks.soak.workers import reloads as workers_reloads
@@ -30,6 +31,7 @@ SCENARIOS = {
     "workers-cap": cap,
     "workers-orphans": orphans,
     "workers-stuck": stuck,
+    "jobs-lost": jobs_lost,
 }
 LONGEST = 3 * 3600.0
 

@@ -58,6 +58,12 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[Answer, int]:
     return answer, length
 
 
+async def read_whole(reader: asyncio.StreamReader) -> tuple[Answer, bytes]:
+    """Read an answer of known length, and return its head and its body."""
+    words, fields = read_fields(await reader.readuntil(b"\r\n\r\n"))
+    return Answer(int(words[1]), fields), await reader.readexactly(int(fields.get("content-length", 0)))
+
+
 async def skip(reader: asyncio.StreamReader, length: int) -> None:
     """Read so many bytes and forget them; raises ``IncompleteReadError`` if they do not come."""
     left = length

@@ -24,6 +24,7 @@ access_log = {folder}/access.log
 max_connections = 15000
 drain_timeout = 2s
 workers = {workers}
+{options}
 
 [listener:public]
 endpoint = tcp:{public}:interface=127.0.0.1
@@ -43,6 +44,8 @@ class Setting:
     descriptors: int | None = None
     """As many as it may have, if they are bounded."""
     workers: int = 1
+    options: str = ""
+    """Further lines of ``[gateway]``."""
 
 
 ALONE = Setting()
@@ -90,7 +93,11 @@ class Site:
     def configure(self, sections: str) -> None:
         """Write the configuration: the listeners, and what the scenario wants besides."""
         head = SETTINGS.format(
-            folder=self._folder, public=self.public, admin=self.admin, workers=self._setting.workers
+            folder=self._folder,
+            public=self.public,
+            admin=self.admin,
+            workers=self._setting.workers,
+            options=self._setting.options,
         )
         self._settings.write_text(head + sections)
 

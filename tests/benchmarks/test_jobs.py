@@ -1,4 +1,4 @@
-"""The parts of the benchmark of jobs that start nothing: its figures, its tables, its upstream that stalls."""
+"""The parts of the benchmark of jobs that start nothing: figures, tables, the upstream that stalls."""
 
 from __future__ import annotations
 
