@@ -34,6 +34,7 @@ class Pipeline:
 
     __slots__ = (
         "_admits",
+        "_count",
         "_dresses",
         "_finishes",
         "_gate",
@@ -53,6 +54,7 @@ class Pipeline:
         self.name = route.name
         self.route = route
         self.policies = tuple(ordered)
+        self._count = len(ordered)
         self.timeout = route.timeout
         self.action = action
         self._gate = gate
@@ -89,7 +91,7 @@ class Pipeline:
         exchange.holds_gate = True
         if self._admits:
             return self._run_policies(exchange)
-        exchange.entered = len(self.policies)
+        exchange.entered = self._count
         return None
 
     async def _run_policies(self, exchange: Exchange) -> Response | None:
@@ -106,7 +108,7 @@ class Pipeline:
                 return answer
             if answer is not None:
                 raise TypeError(f"on_request returned {type(answer).__name__}, neither a Response nor None")
-        exchange.entered = len(self.policies)
+        exchange.entered = self._count
         return None
 
     def _bound_body(self, exchange: Exchange) -> None:
@@ -143,7 +145,7 @@ class Pipeline:
         self.action.finish(exchange)
         if exchange.holds_gate:
             exchange.holds_gate = False
-            self._gate.leave()
+            self._gate.under_way -= 1
         for place, hook in self._finishes:
             if place <= exchange.entered:
                 try:

@@ -77,11 +77,22 @@ def test_a_signal_is_set_once(first: str) -> None:
     assert run.seen == [1 if first == "value" else KeyError]
 
 
-def test_a_signal_without_a_task_keeps_its_value() -> None:
+def test_a_signal_without_a_task_keeps_its_value_until_it_is_taken() -> None:
     signal: Signal[str] = Signal()
     signal.set("kept")
-    for _ in range(2):
-        assert Run(lambda run: note(run, signal)).seen == ["kept"]
+    assert [Run(lambda run: note(run, signal)).seen for _ in range(2)] == [["kept"], [None]]
+
+
+def test_a_signal_that_was_taken_can_be_had_again_and_keeps_nothing() -> None:
+    signal: Signal[list[int]] = Signal()
+    for number in range(3):
+        signal.renew()
+        run = Run(lambda run: note(run, signal))
+        assert (signal.is_set, run.seen) == (False, [])
+        value = [number]
+        signal.set(value)
+        assert (signal.is_set, run.seen) == (True, [[number]])
+        assert not any(isinstance(holder, Signal) for holder in gc.get_referrers(value))
 
 
 def test_one_task_may_set_the_signal_that_another_waits_for() -> None:
@@ -140,13 +151,16 @@ def test_waits_for_one_thing_after_another() -> None:
     async def both(run: Run) -> None:
         await note(run, signal)
         await note(run, deferred)
+        signal.renew()
         await note(run, signal)
 
     run = Run(both)
     deferred.callback("second")
     assert run.seen == []
     signal.set("first")
-    assert (run.seen, run.ends) == (["first", "second", "first"], 1)
+    assert (run.seen, run.ends) == (["first", "second"], 0)
+    signal.set("third")
+    assert (run.seen, run.ends) == (["first", "second", "third"], 1)
 
 
 # What is thrown

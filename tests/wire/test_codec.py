@@ -234,8 +234,10 @@ def test_an_answer_that_came_whole_is_known_by_its_head_alone() -> None:
     codec = ResponseCodec(HeadLimits())
     assert codec.whole_answer(head + b"abc") is None
     assert codec.receive(head + b"abc", "GET") is not None
-    known = codec.whole_answer(head + b"xyz")
-    assert known is not None
+    whole = codec.whole_answer(head + b"xyz")
+    assert whole is not None
+    known, body = whole
+    assert body == b"xyz"
     assert known.written is not None
     assert known.written.text == head[:-2]
     for piece in (head + b"ab", head + b"abcd", head, head[:-1], b"", head[1:] + b"abc"):

@@ -36,7 +36,7 @@ class Proxy:
         self._moves = bool(route.strip_prefix or route.add_prefix)
         host = self._upstream.config.host_header
         self._host = host.encode("ascii") if host not in ("preserve", "target") else b""
-        self._host_is_target = host == "target"
+        self._keeps_host = host == "preserve"
 
     async def answer(self, exchange: Exchange) -> Response:
         """Return the answer of the first target that gives one."""
@@ -86,16 +86,17 @@ class Proxy:
         """Write the head anew, as ``target`` is to see it."""
         asked = request.target
         path = upstream_path(self._route, asked.path) if self._moves else asked.path
-        line = f"{request.method} {path}{asked.query} HTTP/1.1\r\n".encode("ascii")
+        line = f"{request.method} {path}{asked.query} HTTP/1.1\r\n".encode()
         extra = b""
         if request.upgrade is not None:
             extra = _UPGRADE
-        elif request.expects_continue:
-            extra = _EXPECT
-        if request.accepts_trailers and request.upgrade is None:
-            extra += _TRAILERS
+        else:
+            if request.expects_continue:
+                extra = _EXPECT
+            if request.accepts_trailers:
+                extra += _TRAILERS
         headers = request.headers
-        if self._host or self._host_is_target or not asked.authority:
+        if not self._keeps_host or not asked.authority:
             host = self._host or target.authority
             rest = [field for field in headers if field[0] != b"host"]
             headers = Headers(((b"host", b"Host", host), *rest))

@@ -73,7 +73,7 @@ class Answering(Speaking):
                 self._keeps_alive = True
                 exchange.bytes_out = written.length
                 exchange.finished = exchange.first_byte
-                text = exchange.request_id.encode("ascii")
+                text = exchange.request_id.encode()
                 self.transport.write(b"".join((written.text, b"X-Request-Id: ", text, b"\r\n\r\n", body)))
                 return None
         return self._reply_anew(exchange, response)

@@ -154,13 +154,14 @@ class Connection(Answering):
 
     def _begin(self, request: Request) -> None:
         host = self._host
+        serving = host.serving
         now = host.now()
-        exchange = Exchange(request, self.peer, host.make_request_id(), now, now + host.serving.wall_offset)
+        exchange = Exchange(request, self.peer, host.make_request_id(), now, now + serving.wall_offset)
         self._exchange = exchange
         self._is_fresh = False
         self.deadline = NEVER
         try:
-            caller = host.serving.forwarder.dress(
+            caller = serving.forwarder.dress(
                 request, self._codec.claims, self._introduction, exchange.request_id
             )
             if caller is not None:
@@ -178,7 +179,7 @@ class Connection(Answering):
         except Refusal as refusal:
             self._refuse(exchange, refusal)
             return
-        coroutine = host.serving.gateway.serve(exchange, self)
+        coroutine = serving.gateway.serve(exchange, self)
         task = self._task = self._renewed
         if task is None:
             task = self._task = self._renewed = Task(coroutine, self._ended)
@@ -267,7 +268,10 @@ class Connection(Answering):
         if not self._keeps_alive:
             self._end()
         elif not self._is_looping and not self._is_clogged:
-            self._go_on()
+            if self._waiting:
+                self._go_on()
+            else:
+                self._wait_for_request()
 
     def _go_on(self) -> None:
         """Take up what waited, or wait for the next request."""

@@ -69,6 +69,7 @@ class Introduction:
         self.authority: str | None = None
         self.fields: tuple[Field, ...] = ()
         self.lines = b""
+        """How they are written, and the name of the request's id behind them."""
 
 
 class Forwarder:
@@ -109,11 +110,12 @@ class Forwarder:
         if authority != introduction.authority:
             introduction.authority = authority
             fields = self._own_fields(peer.address, peer.scheme, peer.port, authority)
-            introduction.fields, introduction.lines = tuple(fields), write_lines(fields)
-        text = request_id.encode("ascii")
+            introduction.fields = tuple(fields)
+            introduction.lines = write_lines(fields) + b"X-Request-Id: "
+        text = request_id.encode()
         request.headers.extend(
             (*introduction.fields, (b"x-request-id", b"X-Request-Id", text)),
-            introduction.lines + b"X-Request-Id: " + text + b"\r\n",
+            introduction.lines + text + b"\r\n",
         )
         return None
 

@@ -109,8 +109,10 @@ class LeanEPollReactor(EPollReactor):
                 return
             raise
         for fd, event in events:
-            selectable = selectables.get(fd)
-            if selectable is None:
+            try:
+                selectable = selectables[fd]
+            except KeyError:
+                # gone since the poll, by what an earlier event brought about
                 continue
             if event == EPOLLIN and type(selectable) in LEAN:
                 try:

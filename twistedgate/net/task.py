@@ -22,7 +22,10 @@ _log = Logger()
 
 
 class Signal(Generic[T]):
-    """Something that one task waits for: a value or an error, set once, before or after the wait begins."""
+    """Something that one task waits for: a value or an error, set once, before or after the wait begins.
+
+    It is handed over once; then whoever made the signal may ``renew`` it.
+    """
 
     __slots__ = ("_error", "_is_set", "_value", "task")
 
@@ -43,7 +46,13 @@ class Signal(Generic[T]):
                 # what was raised remembers this frame, which is not to remember it: that is a cycle
                 del error
         value: T = self._value
+        # whoever keeps the signal is not to keep what was taken
+        self._value = None
         return value
+
+    def renew(self) -> None:
+        """Be waited for, and set, once more."""
+        self._is_set = False
 
     @property
     def is_set(self) -> bool:

@@ -46,7 +46,9 @@ class Asking(Speaking):
         self._now = terms.now
         self._codec = ResponseCodec(terms.limits)
         self._exchange: Exchange | None = None
+        self._head: Signal[Response] = Signal()
         self._signal: Signal[Response] | None = None
+        """The same while the head of an answer is waited for."""
         self._outgoing: OutgoingRequest | None = None
         self._is_plain = target.config.scheme == "http"
         self._is_clogged = False
@@ -109,7 +111,8 @@ class Asking(Speaking):
         self.uses += 1
         self._exchange = exchange
         self._interims = 0
-        signal = self._signal = Signal()
+        signal = self._signal = self._head
+        signal.renew()
         body = exchange.request.body
         if isinstance(body, bytes):
             self.deadline = now + (exchange.response_timeout or self._terms.response_timeout)

@@ -105,9 +105,9 @@ class UpstreamConnection(Asking):
     def _receive_head(self, piece: bytes) -> None:
         exchange = self._exchange
         assert exchange is not None
-        known = None if exchange.request.method == "HEAD" else self._codec.whole_answer(piece)
-        if known is not None:
-            self._receive_whole(exchange, known, piece)
+        whole = None if exchange.request.method == "HEAD" else self._codec.whole_answer(piece)
+        if whole is not None:
+            self._receive_whole(exchange, *whole)
             return
         try:
             framing = self._codec.receive(piece, exchange.request.method)
@@ -119,11 +119,11 @@ class UpstreamConnection(Asking):
         except BadMessage as error:
             self._fail_head(UpstreamFailure(502, "bad-response", error.detail, wrote=True))
 
-    def _receive_whole(self, exchange: Exchange, known: KnownHead, piece: bytes) -> None:
-        """Take an answer that ends with ``piece``, and that began as another one did."""
+    def _receive_whole(self, exchange: Exchange, known: KnownHead, body: bytes) -> None:
+        """Take an answer whose head was seen before, and that is here to its end."""
         said = known.said
         exchange.first_byte = now = self._now()
-        response = Response(known.status, None, piece[-said.length :] if said.length else b"")
+        response = Response(known.status, None, body)
         response.phrase = known.phrase
         response.written = known.written
         self.keep_alive_timeout = said.keep_alive_timeout
@@ -134,7 +134,9 @@ class UpstreamConnection(Asking):
         else:
             self._keep_alive = said.keep_alive
             self._finish_exchange(b"", now)
-        self._give(response)
+        signal, self._signal = self._signal, None
+        if signal is not None:
+            signal.set(response)
 
     def _receive_interim(self, exchange: Exchange, framing: ResponseFraming) -> None:
         self._interims += 1

@@ -102,7 +102,7 @@ class Upstream:
 
     def leave(self) -> None:
         """Count one request less."""
-        self.gate.leave()
+        self.gate.under_way -= 1
 
     def may_retry(self, now: float) -> bool:
         """Take one retry from the budget."""

@@ -315,8 +315,8 @@ class ResponseCodec(_HeadReader):
         self.rest = head[end:]
         return judge_response(known.status, known.phrase, known.said, method)
 
-    def whole_answer(self, piece: bytes) -> KnownHead | None:
-        """Return the head if it was seen before, and all of its body came with it, which is in ``rest``.
+    def whole_answer(self, piece: bytes) -> tuple[KnownHead, bytes] | None:
+        """Return the head and the body if that head was seen before, and all of its body came with it.
 
         Only for a head that announces the length of the body; whoever asked with HEAD asks ``receive``.
         """
@@ -324,10 +324,10 @@ class ResponseCodec(_HeadReader):
         known = _responses.younger.get(piece[:end])
         if known is None or self._buffer or known.written is None or len(piece) - end != known.said.length:
             return None
-        if end > self._limits.max_head or known.said.count > self._limits.max_headers:
+        limits = self._limits
+        if end > limits.max_head or known.said.count > limits.max_headers:
             return None
-        self.rest = piece[end:]
-        return known
+        return known, piece[end:]
 
     def _receive_part(self, head: bytes) -> None:
         """Judge what can be judged of a head that is not complete, or too large."""
