@@ -74,20 +74,20 @@ class JsonLines:
             exchange.reason,
             exchange.consumer,
         )
-        started, finished, first_byte = exchange.started, exchange.finished, exchange.first_byte
-        seconds = f"{finished - started:.6f}"
+        started, first_byte, finished = exchange.started, exchange.first_byte, exchange.finished
+        connecting, seconds = exchange.connect_seconds, f"{finished - started:.6f}"
         first = "null"
         if first_byte:
             first = seconds if first_byte == finished else f"{first_byte - started:.6f}"
-        connecting, job = exchange.connect_seconds, exchange.job
         line = (
             f'{{"time":"{self._stamp}","request_id":"{exchange.request_id}"{who}'
             f"{self._became.written.get(became) or self._became.write(became)}"
             f',"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out}'
             f',"seconds":{seconds},"first_byte_seconds":{first}'
-            f',"connect_seconds":{f"{connecting:.6f}" if connecting else "0"}'
-            f"{_of_job(job, exchange.run) if job else ''}}}\n"
+            f',"connect_seconds":{f"{connecting:.6f}" if connecting else "0"}}}\n'
         )
+        if exchange.job:
+            line = f"{line[:-2]}{_of_job(exchange.job, exchange.run)}}}\n"
         try:
             return line.encode()
         except UnicodeEncodeError:
