@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -16,13 +18,13 @@ import pytest
 from tests.end_to_end.conftest import Start, reload
 from tests.end_to_end.harness.client import ask_over, get
 from tests.end_to_end.harness.configuration import everything_to, ini, section
-from tests.end_to_end.harness.daemon import Daemon, Launch, NotStarted
+from tests.end_to_end.harness.daemon import Daemon, Launch, NotStarted, environment
 from tests.end_to_end.harness.distribution import distribute
 from tests.end_to_end.harness.held import Held
 from tests.end_to_end.harness.processes import children, open_files
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts, free_port
-from tests.end_to_end.harness.waiting import until
+from tests.end_to_end.harness.waiting import PATIENCE, until
 from tests.end_to_end.harness.workers import alive, carrier, counted, gone_back, in_each, serving, several
 from tests.end_to_end.test_stopping import begin_to_stop
 
@@ -223,6 +225,25 @@ def test_a_policy_that_cannot_be_made_ends_the_start_at_once(
     assert "no shell" in log
     assert log.count("(most recent call last)") <= 2 * workers
     assert "is given up" not in log
+
+
+def test_what_ends_a_worker_is_in_the_log_of_a_daemon_in_the_background(
+    tmp_path: Path, own_recorder: Recorder
+) -> None:
+    fatal = SHY.replace("os._exit(3)", "os.write(2, b'Fatal: no shell left\\n'), os._exit(3)")
+    distribute(tmp_path / "elsewhere", "shy", fatal)
+    file, log, pidfile = (tmp_path / name for name in ("twistedgate.ini", "log", "pid"))
+    file.write_text(ini(several(), everything_to(own_recorder.port) + "policies = shy:one\n", "[shy:one]\n"))
+    twistd = [Path(sys.executable).with_name("twistd"), f"--logfile={log}", f"--pidfile={pidfile}"]
+    subprocess.run(
+        [*twistd, "twistedgate", "--config", file],
+        env=environment({"PYTHONPATH": str(tmp_path / "elsewhere")}),
+        cwd=tmp_path,
+        check=True,
+        timeout=PATIENCE,
+    )
+    until(lambda: "worker 1: Fatal: no shell left" in log.read_text(), "it is logged")
+    until(lambda: not pidfile.exists(), "the daemon has ended")
 
 
 # the supervisor dies

@@ -37,12 +37,13 @@ class Place:
     def gateway(self, **options: object) -> str:
         """Return a ``[gateway]`` with as many workers as the store lets it have, two at most."""
         defaults = {
+            "workers": 1 if self.kind == "memory" else 2,
             "access_log": "-",
             "drain_timeout": "10s",
             "async_drain_timeout": "1s",  # what a test leaves under way is not waited for at its end
             "state": self.state,
         }
-        return section("gateway", workers=1 if self.kind == "memory" else 2, **{**defaults, **options})
+        return section("gateway", **{**defaults, **options})
 
 
 def make_place(kind: str, folder: Path, stack: ExitStack) -> Place:
