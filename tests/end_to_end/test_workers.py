@@ -21,7 +21,7 @@ from tests.end_to_end.harness.configuration import everything_to, ini, section
 from tests.end_to_end.harness.daemon import Daemon, Launch, NotStarted, environment
 from tests.end_to_end.harness.distribution import distribute
 from tests.end_to_end.harness.held import Held
-from tests.end_to_end.harness.processes import children, open_files
+from tests.end_to_end.harness.processes import children, is_alive, open_files
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.servers import accepts, free_port
 from tests.end_to_end.harness.waiting import PATIENCE, until
@@ -234,16 +234,17 @@ def test_what_ends_a_worker_is_in_the_log_of_a_daemon_in_the_background(
     distribute(tmp_path / "elsewhere", "shy", fatal)
     file, log, pidfile = (tmp_path / name for name in ("twistedgate.ini", "log", "pid"))
     file.write_text(ini(several(), everything_to(own_recorder.port) + "policies = shy:one\n", "[shy:one]\n"))
-    twistd = [Path(sys.executable).with_name("twistd"), f"--logfile={log}", f"--pidfile={pidfile}"]
+    twistd = [str(Path(sys.executable).with_name("twistd")), f"--logfile={log}", f"--pidfile={pidfile}"]
     subprocess.run(
-        [*twistd, "twistedgate", "--config", file],
+        [*twistd, "twistedgate", "--config", str(file)],
         env=environment({"PYTHONPATH": str(tmp_path / "elsewhere")}),
         cwd=tmp_path,
         check=True,
         timeout=PATIENCE,
     )
+    pid = int(pidfile.read_text())
     until(lambda: "worker 1: Fatal: no shell left" in log.read_text(), "it is logged")
-    until(lambda: not pidfile.exists(), "the daemon has ended")
+    until(lambda: not is_alive(pid), "the daemon has ended")
 
 
 # the supervisor dies

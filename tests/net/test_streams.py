@@ -12,8 +12,10 @@ import pytest
 
 PROGRAM = """
 import json, os, sys
-from twistedgate.net.streams import inherited_streams, take_closed_streams
+from twistedgate.net.streams import inherited_streams, is_heard, take_closed_streams
+closed = [n for n in range(3) if is_heard(n)]
 take_closed_streams()
+assert closed == [n for n in range(3) if is_heard(n)]
 opened = os.open("/dev/zero", os.O_RDONLY)
 told = [opened > 2, [os.readlink(f"/proc/self/fd/{n}") == "/dev/null" for n in range(3)]]
 with open(sys.argv[1], "w") as file:

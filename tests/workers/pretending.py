@@ -107,7 +107,7 @@ class Actor:
             self.is_over = True
             self.channel.close() if number is None else self.channel.abort()
             reason = ProcessDone(0) if number is None else ProcessTerminated(None, number)
-            self._theatre.reactor.callLater(0, self._watch.processEnded, Failure(reason))
+            self._theatre.reactor.callLater(0, self._watch.processExited, Failure(reason))
 
 
 class Theatre:

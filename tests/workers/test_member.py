@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from twisted.internet.process import reapAllProcesses
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.net.loop import Loop, a_loop
 from twistedgate.workers.channel import Message, pair
+from twistedgate.workers.logs import LONGEST_TEXT
 from twistedgate.workers.member import CHANNEL, Member
 
 CHILD = f"""
@@ -44,6 +47,8 @@ while True:
         say("prepared", revision=fields["revision"], errors=[blob.decode()] if blob else [])
     elif fields["kind"] == "say":
         say("said", variable=os.environ.get("NAME"))
+    elif fields["kind"] == "complain":
+        os.write(2, fields["text"].encode())
     elif fields["kind"] == "die":
         say("last words")
         os.kill(os.getpid(), fields["signal"]) if "signal" in fields else sys.exit(fields["status"])
@@ -118,6 +123,41 @@ def test_has_the_environment_that_it_is_given(scene: Scene) -> None:
     scene.until(lambda: [message for message in scene.crew.said if message.kind == "said"])
     assert scene.crew.said[-1].fields == {"variable": "value"}
     scene.end(member, status=0)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Have standard error lead nowhere, as that of a daemon in the background does."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def test_where_standard_error_leads_nowhere_it_is_logged(scene: Scene) -> None:
+    with unheard():
+        member = scene.spawn()
+    with capturedLogs() as logged:
+        member.tell("complain", text="Fatal Python error: no more\n\nStack:")
+        scene.end(member, status=3)
+        scene.until(lambda: len(logged) == 2)
+    told = [formatEvent(event) for event in logged]
+    assert told == ["worker 2: Fatal Python error: no more", "worker 2: Stack:"]
+    assert [event["log_namespace"] for event in logged] == ["stderr"] * 2
+
+
+def test_a_line_without_an_end_is_logged_in_pieces(scene: Scene) -> None:
+    with unheard():
+        member = scene.spawn()
+    with capturedLogs() as logged:
+        member.tell("complain", text="x" * 100_000)
+        scene.end(member, status=3)
+        scene.until(lambda: sum(event["text"].count("x") for event in logged) == 100_000)
+    assert max(len(event["text"]) for event in logged) <= 6 * LONGEST_TEXT
 
 
 def test_its_last_words_are_heard_before_its_end(scene: Scene) -> None:

@@ -23,6 +23,14 @@ def take_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
+def is_heard(number: int) -> bool:
+    """Tell whether what is written to a stream gets anywhere: that of a daemon in the background does not."""
+    try:
+        return os.fstat(number).st_rdev != os.stat(os.devnull).st_rdev  # noqa: PTH116 -- beside fstat
+    except OSError:
+        return False
+
+
 def inherited_streams() -> dict[int, int]:
     """Return what a child is given of them: one that was closed is closed for it, too."""
     streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)

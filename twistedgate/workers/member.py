@@ -17,8 +17,12 @@ from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
-from twistedgate.net.streams import inherited_streams
+from twistedgate.net.streams import inherited_streams, is_heard
 from twistedgate.workers.channel import Channel, Message, adopt, adopt_again, pair
+from twistedgate.workers.logs import LONGEST_TEXT, relog
+
+ERROR = 2
+"""The descriptor of standard error."""
 
 CHANNEL = 3
 """The descriptor of a worker's channel."""
@@ -90,11 +94,11 @@ class Member:
         ours, theirs = pair()
         try:
             self._process = reactor.spawnProcess(
-                _Watch(self._exited),
+                _Watch(self._exited, self._complained),
                 command[0],
                 command,
                 env=environment,
-                childFDs={**inherited_streams(), CHANNEL: theirs, SCOREBOARD: scoreboard},
+                childFDs={**_streams(), CHANNEL: theirs, SCOREBOARD: scoreboard},
             )
         except OSError:
             os.close(ours)
@@ -166,6 +170,10 @@ class Member:
         self._how = how
         self._end()
 
+    def _complained(self, line: str) -> None:
+        """Log what an interpreter says that cannot go on: nobody else would hear it."""
+        relog({"namespace": "stderr", "level": "error", "text": line}, self.number)
+
     def check(self) -> None:
         """Look after it, once in a while: one without a channel can be told nothing, and has had its time."""
         self._reap()
@@ -195,18 +203,41 @@ class Member:
 
 
 class _Watch(ProcessProtocol):
-    """Waits for the end of a process."""
+    """Waits for the end of a process, and hears its standard error where that is ours."""
 
-    def __init__(self, exited: Callable[[str], None]) -> None:
+    def __init__(self, exited: Callable[[str], None], complained: Callable[[str], None]) -> None:
         self._exited = exited
+        self._complained = complained
+        self._line = ""
+
+    def errReceived(self, data: bytes) -> None:
+        """Tell each line, and a long one in pieces."""
+        *lines, self._line = (self._line + data.decode(errors="backslashreplace")).split("\n")
+        if len(self._line) > LONGEST_TEXT:
+            lines.append(self._line)
+            self._line = ""
+        for line in filter(str.strip, lines):
+            self._complained(line)
 
     def processEnded(self, reason: Failure) -> None:
+        """Tell what was said last: whoever a worker had started may have gone on speaking for it."""
+        self.errReceived(b"\n")
+
+    def processExited(self, reason: Failure) -> None:
         """Tell how."""
         if reason.check(ProcessDone):
             self._exited(_told(0))
         else:
             value: Any = reason.value
             self._exited(_told(value.exitCode if value.signal is None else -value.signal))
+
+
+def _streams() -> dict[int, int | str]:
+    """Return what a worker is given of standard input, output and error."""
+    streams: dict[int, int | str] = {**inherited_streams()}
+    if ERROR in streams and not is_heard(ERROR):
+        streams[ERROR] = "r"
+    return streams
 
 
 def _told(status: int) -> str:
