@@ -33,7 +33,7 @@ LABELS = {
 VALUES = {
     "reason": cells.REASONS,
     "limit": cells.LIMITS,
-    "outcome": cells.OUTCOMES,
+    "outcome": (*cells.OUTCOMES, *cells.ENDS, *cells.TOLD),
     "result": cells.RESULTS,
     "state": WORKER_STATES,
     "method": cells.METHODS,

@@ -58,10 +58,17 @@ def known_options() -> set[str]:
     return {name for kind in kinds().values() for name in [*options_of(kind), *later_options(kind)]}
 
 
-def log_line() -> dict[str, object]:
+class Run(Exchange):
+    """A run of a job."""
+
+    run = 1
+
+
+def log_line(kind: type[Exchange] = Exchange) -> dict[str, object]:
     """Return one line of the access log, as its fields."""
-    peer = Peer("203.0.113.9", 443, "https", False, "public")
-    line: dict[str, object] = json.loads(lines("json", ())(Exchange(None, peer, "id", 0.0, 0.0)))
+    exchange = kind(None, Peer("203.0.113.9", 443, "https", False, "public"), "id", 0.0, 0.0)
+    exchange.job = "id" if exchange.run else ""
+    line: dict[str, object] = json.loads(lines("json", ())(exchange))
     return line
 
 
@@ -155,7 +162,7 @@ def test_the_line_of_the_log_that_is_shown_has_its_fields() -> None:
     shown = json.loads(next(iter(logs.blocks("json"))).text)
     assert list(shown) == list(log_line())
     explained = [name for cells in logs.rows(2) for name in re.findall(r"`([a-z_]+)`", cells[0])]
-    assert explained == list(shown)
+    assert explained == list(log_line(Run))
 
 
 def test_the_digest_that_is_shown_is_that_of_the_key() -> None:
