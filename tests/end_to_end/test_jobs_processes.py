@@ -68,17 +68,15 @@ def sender(daemon: Daemon, visit: Visit, port: int) -> int:
 # deaths
 
 
-@pytest.mark.parametrize(
-    ("options", "ends"), [({}, ("failed", "interrupted", 1)), (REPEAT, ("succeeded", None, 2))]
-)
+@pytest.mark.parametrize("delivery", [({}, ("failed", "interrupted", 1)), (REPEAT, ("succeeded", None, 2))])
 def test_a_call_whose_worker_dies_goes_as_its_delivery_says(
     start: Start,
     own_recorder: Recorder,
     held: Held,
     tmp_path: Path,
-    options: dict[str, str],
-    ends: tuple[str, str | None, int],
+    delivery: tuple[dict[str, str], tuple[str, str | None, int]],
 ) -> None:
+    options, ends = delivery
     with ExitStack() as stack:
         place = make_place("sqlite", tmp_path, stack)
         daemon = start(place.gateway(), slow(own_recorder.port, **options))
@@ -147,15 +145,15 @@ def test_a_stop_waits_for_calls_under_way(
     assert result(successor, location).body == b"in peace"
 
 
-@pytest.mark.parametrize(("options", "state"), [({}, "failed"), (REPEAT, "succeeded")])
+@pytest.mark.parametrize("delivery", [({}, "failed"), (REPEAT, "succeeded")])
 def test_a_stop_waits_no_longer_than_it_may(
     start: Start,
     own_recorder: Recorder,
     held: Held,
     lasting: Place,
-    options: dict[str, str],
-    state: str,
+    delivery: tuple[dict[str, str], str],
 ) -> None:
+    options, state = delivery
     daemon = start(lasting.gateway(async_drain_timeout="100ms"), slow(own_recorder.port, **options))
     with daemon.connect() as client:
         location = hand_in(client, "/slow/held")

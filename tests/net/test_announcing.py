@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from tests.conftest import LoggedFailures
-from twistedgate.net.announcing import AGAIN, Announcing
+from twistedgate.net.announcing import AGAIN, ASKED_EVERY, MORE_TIME, Announcing
 from twistedgate.net.notify import Notifier
 
 
@@ -82,6 +82,22 @@ def test_a_reload_that_ends_after_a_stop_says_nothing(heard: Heard, announcing: 
     announcing.stopping("draining")
     announcing.reload_ended("given up")
     assert heard.said[-1] == "STOPPING=1 STATUS=draining"
+
+
+def test_a_stop_asks_for_more_time_as_long_as_it_goes_on(heard: Heard) -> None:
+    clock = Clock()
+    announcing = Announcing(heard, clock)
+    announcing.stopping("draining")
+    announcing.stopping("draining still")
+    clock.pump([ASKED_EVERY] * 2)
+    announcing.stop()
+    clock.pump([ASKED_EVERY] * 2)
+    assert heard.said == [
+        "STOPPING=1 STATUS=draining",
+        "STOPPING=1 STATUS=draining still",
+        *["EXTEND_TIMEOUT_USEC=30000000"] * 2,
+    ]
+    assert MORE_TIME > 2 * ASKED_EVERY
 
 
 def test_the_watchdog_is_fed_while_all_is_well() -> None:

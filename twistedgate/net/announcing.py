@@ -1,9 +1,10 @@
 """How the daemon is, as systemd is told over its life: starting, ready, reloading, stopping, alive.
 
 READY comes once the first connection can be accepted, and again when every reload that began has ended,
-whatever became of it.  What systemd has no room for, because it is behind, is said again in the same order:
-a start whose READY was lost would be ended as a failure.  The watchdog is told as long as the reactor turns
-and ``is_well`` says so.  This module knows neither how a reload is made nor what wellness is.
+whatever became of it.  What systemd has no room for, because it is behind, is said again in the same order: a
+start whose READY was lost would be ended as a failure.  A stop asks for more time as long as it goes on. The
+watchdog is told as long as the reactor turns and ``is_well`` says so.  This module knows neither how a reload
+is made nor what wellness is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from twistedgate.net.notify import Notifier
 AGAIN = 0.2
 """Seconds until what systemd had no room for is said again."""
 
+MORE_TIME = 30.0
+ASKED_EVERY = 10.0
+"""Seconds that are asked for to end in, and how often: calls of jobs take as long as they take."""
+
 _log = Logger()
 
 
@@ -38,6 +43,8 @@ class Announcing:
         self._again: IDelayedCall | None = None
         self._pinging = LoopingCall(self._ping)
         self._pinging.clock = reactor
+        self._asking = LoopingCall(notifier.more_time, MORE_TIME)
+        self._asking.clock = reactor
 
     def start(self, status: str) -> None:
         """Say what is waited for, and begin to feed the watchdog."""
@@ -78,6 +85,8 @@ class Announcing:
         """The end begins."""
         self._is_ready = False
         self._say(lambda: self._notifier.stopping(status))
+        if not self._asking.running:
+            self._asking.start(ASKED_EVERY, now=False).addErrback(self._fail)
 
     def _say(self, tell: Callable[[], object]) -> None:
         """Say something, after everything that is still to be said."""
@@ -100,5 +109,6 @@ class Announcing:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        if self._pinging.running:
-            self._pinging.stop()
+        for loop in (self._pinging, self._asking):
+            if loop.running:
+                loop.stop()

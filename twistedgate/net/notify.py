@@ -60,6 +60,10 @@ class Notifier:
         """The end has begun."""
         return self._tell("STOPPING=1", *_status(status))
 
+    def more_time(self, seconds: float) -> bool:
+        """Ask for so much time from now on to come to the end (EXTEND_TIMEOUT_USEC of sd_notify(3))."""
+        return self._tell(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+
     def status(self, text: str) -> bool:
         """Say in one line what is going on."""
         return self._tell(*(_status(text) or ["STATUS="]))

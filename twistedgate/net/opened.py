@@ -57,6 +57,24 @@ class Opened:
                     os.unlink(path)  # noqa: PTH108 -- a link may lead nowhere
 
 
+@dataclass(frozen=True, slots=True)
+class User:
+    """Numbers of a user and a group; -1 for the present one."""
+
+    user: int
+    group: int
+
+    def take(self, path: str) -> None:
+        """Have the unix socket at ``path``, and be able to take it away; raises ``OSError``."""
+        for one in (path, f"{path}.lock"):
+            with suppress(FileNotFoundError):
+                self._own(one)
+
+    def _own(self, path: str) -> None:
+        # the lock is a link that leads nowhere
+        os.lchown(path, self.user, self.group)
+
+
 def open_listening(config: ListenerConfig, reactor: Any = None) -> Opened:
     """Open the address of ``config``; raises ``CannotListenError``."""
     endpoint = config.endpoint
