@@ -339,7 +339,9 @@ def test_a_runner_that_ends_finishes_what_it_has_and_takes_nothing_more(scene: S
     signal: Signal[Response] = Signal()
     scene.action.script = [signal]
     identity = scene.submit(concurrency=1)
-    over = drained(scene, 30.0)
+    with capturedLogs() as logged:
+        over = drained(scene, 30.0)
+    assert [formatEvent(event) for event in logged] == ["calls of jobs under way: 1; 30 s to end"]
     waiting = scene.submit("GET")
     pass_time(scene, 5)
     assert (over, scene.job(waiting).state) == ([], State.QUEUED)

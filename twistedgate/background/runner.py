@@ -125,6 +125,10 @@ class Runner:
     async def drain(self, timeout: float) -> None:
         """Claim nothing more, and let runs end for so many seconds; give back what is left."""
         self._is_ending = True
+        if self._runs:
+            _log.info(
+                "calls of jobs under way: {count}; {most:g} s to end", count=len(self._runs), most=timeout
+            )
         await self._idle(timeout)
         for run in list(self._runs.values()):
             self._interrupt(run)

@@ -131,7 +131,7 @@ async def test_a_loss_is_said_once_and_so_is_its_end(kept: Kept) -> None:
     where = f"Redis ({kept.server.path})"
     assert said == [
         f"{where} is away, tests wait: the connection was lost; tried again until it is back",
-        f"{where} is back, tests wait",
+        f"{where} is back",
     ]
 
 

@@ -114,9 +114,7 @@ class Link:
             return
         self._line = line
         if self._is_known_away and self._purpose:
-            _log.info(
-                "Redis ({address}) is back, {purpose}", address=self._dial.address, purpose=self._purpose
-            )
+            _log.info("Redis ({address}) is back", address=self._dial.address)
         self._is_known_away = False
         waiting, self._waiting = self._waiting, []
         for waits in waiting:
