@@ -33,7 +33,7 @@ def test_a_list_is_of_a_state_a_route_and_an_owner() -> None:
 
 
 def test_a_purge_is_of_a_state_a_route_and_an_age() -> None:
-    given = [("state", "failed"), ("route", "r"), ("older_than", "2h"), ("cursor", "7")]
+    given = [("state", "failed"), ("route", "r"), ("older-than", "2h"), ("cursor", "7")]
     wanted = Wanted(State.FAILED, "r", ended_before=10_000.0 - 7200.0, cursor="7")
     assert wanted_in_purge(given, 10_000.0) == wanted
     assert wanted_in_purge([("all", "yes")], 10_000.0) == Wanted()
@@ -71,8 +71,8 @@ def test_a_list_of_something_else_is_refused(given: list[tuple[str, str]], told:
         ([("all", "yes"), ("route", "")], "route is empty"),
         ([("all", "yes"), ("sate", "failed")], "no parameter 'sate'"),
         ([("state", "running")], "'running' is not a state of those; there are succeeded, failed, cancelled"),
-        ([("older_than", "2")], "write 2s"),
-        ([("older_than", "yesterday")], "older_than: "),
+        ([("older-than", "2")], "write 2s"),
+        ([("older-than", "yesterday")], "older-than: "),
         ([("owner", "x")], "no parameter 'owner'"),
     ],
 )

@@ -241,7 +241,7 @@ def test_a_purge_says_how_many(conversation: Conversation, jobs: Jobs) -> None:
     assert again.document["said"] == "0 jobs forgotten"
     assert [jobs.find(job).is_forgotten for job in made] == [True, True, False]
     assert [event["jobs"] for event in events] == ["2 jobs"]
-    assert conversation.ask("/jobs/purge?older_than=0s", "POST").document["said"] == "1 job forgotten"
+    assert conversation.ask("/jobs/purge?older-than=0s", "POST").document["said"] == "1 job forgotten"
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_a_purge_goes_on_until_it_is_done(house: House, where: list[str], capsys
     words = ["--state", "failed", "--route", "r", "--older-than", "2h"]
     assert main(["jobs", "purge", *words, *where]) == 0
     assert capsys.readouterr().out == "73 jobs forgotten\n"
-    given = {"state": "failed", "route": "r", "older_than": "2h"}
+    given = {"state": "failed", "route": "r", "older-than": "2h"}
     assert asked(house) == [("/jobs/purge", given), ("/jobs/purge", {**given, "cursor": "7"})]
     assert {method for method, _ in house.spokesman.asked} == {"POST"}
 

@@ -22,7 +22,7 @@ FEW: Final = 20
 """Jobs of an answer of which no ``limit`` is said."""
 
 LISTING: Final = ("state", "route", "owner", "limit", "cursor")
-PURGING: Final = ("state", "route", "older_than", "all", "cursor")
+PURGING: Final = ("state", "route", "older-than", "all", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,13 @@ def wanted_in_list(parameters: Iterable[tuple[str, str]]) -> Wanted:
 def wanted_in_purge(parameters: Iterable[tuple[str, str]], now: float) -> Wanted:
     """Return what is to be forgotten; raises ``Refusal``, where nothing says which jobs above all."""
     given = _given(parameters, PURGING)
-    if not given.keys() & {"state", "route", "older_than", "all"}:
-        raise _bad("say which jobs: state, route, older_than, or all=yes for every one that is finished")
+    if not given.keys() & {"state", "route", "older-than", "all"}:
+        raise _bad("say which jobs: state, route, older-than, or all=yes for every one that is finished")
     if given.get("all", "yes") != "yes":
         raise _bad("all is 'yes', or left out")
-    if "all" in given and given.keys() & {"state", "route", "older_than"}:
+    if "all" in given and given.keys() & {"state", "route", "older-than"}:
         raise _bad("all is every job that is finished; leave it out, or the rest")
-    age = given.get("older_than")
+    age = given.get("older-than")
     return Wanted(
         state=_state(given.get("state"), FINAL),
         route=given.get("route", ""),
@@ -109,7 +109,7 @@ def _duration(text: str) -> float:
     try:
         return values.duration.read(text, Surroundings())
     except ValueError as error:
-        raise _bad(f"older_than: {error}") from None
+        raise _bad(f"older-than: {error}") from None
 
 
 def _bad(detail: str) -> Refusal:

@@ -265,7 +265,7 @@ def _do(chosen: argparse.Namespace, what: str) -> int:
 
 
 def _purge(chosen: argparse.Namespace) -> int:
-    given = {"state": chosen.state, "route": chosen.route, "older_than": chosen.older_than}
+    given = {"state": chosen.state, "route": chosen.route, "older-than": chosen.older_than}
     has_filter = any(value is not None for value in given.values())
     if has_filter == chosen.all:
         _say(["twistedgate jobs purge: say which: --state, --route, --older-than, or --all, alone, for all"])
