@@ -143,7 +143,8 @@ class Scene:
         identity = f"job-{len(self.action.asked)}-{terms}-{method}-{self.clock.seconds()}"
         kept = Terms(Delivery.AT_MOST_ONCE, ttl=600.0, queue_timeout=300.0, retries=2)
         call = replace(CALL, method=method)
-        job = NewJob(identity, ROUTE, "", "caller", call, replace(kept, **terms), b"hello")
+        callback = terms.pop("callback", "")
+        job = NewJob(identity, ROUTE, "", "caller", call, replace(kept, **terms), b"hello", callback=callback)
         submitted: Submission = now(self.store.submit(job, Limits(9, 9, concurrency), self.wall()))
         if submitted.claim is not None:
             self.runner.run(submitted.claim)
@@ -550,3 +551,14 @@ def test_what_a_runner_that_ends_gives_up_is_told(scene: Scene, delivery: Delive
     pass_time(scene, 3)
     assert written(scene) == [(1, 0, "interrupted")]
     assert scene.listener.ends() == ends
+
+
+@pytest.mark.parametrize(("callback", "calls"), [("https://client.example/hook", 1), ("", 0)])
+def test_an_end_that_somebody_wants_to_hear_of_is_said_at_once(
+    scene: Scene, callback: str, calls: int
+) -> None:
+    called: list[None] = []
+    scene.runner.on_callback = lambda: called.append(None)
+    scene.action.script = [answer()]
+    scene.submit(concurrency=1, callback=callback)
+    assert len(called) == calls

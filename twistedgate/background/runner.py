@@ -26,7 +26,7 @@ from twistedgate.background.capture import Capture, ResultTooLarge
 from twistedgate.background.run import RunExchange, Runnable, request_of
 from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
 from twistedgate.http.message import Response
-from twistedgate.jobs.job import Claim, Delivery, End, Head, Room, State
+from twistedgate.jobs.job import Claim, Delivery, End, Head, Job, Room, State
 from twistedgate.jobs.observer import UNOBSERVED, JobsObserver, outcome_of
 from twistedgate.jobs.schedule import Outcome, RunAgain, Succeed, follow
 from twistedgate.jobs.store import JobStore, StoreAway, StoreFull
@@ -85,6 +85,8 @@ class Runner:
         self.wall = wall
         self.observer: JobsObserver = UNOBSERVED
         """Who is told what becomes of jobs."""
+        self.on_callback: Callable[[], object] = lambda: None
+        """Called when a job has ended of which somebody is to be told."""
         self._reactor = reactor
         self._find = find
         self._chance = chance
@@ -381,7 +383,7 @@ class Runner:
             try:
                 if end is not None:
                     if await self.store.finish(run.claim, end, self.wall()):
-                        self.observer.finished(run.claim.job.route, outcome_of(end))
+                        self._finished(run.claim.job, end)
                 else:
                     assert due is not None
                     await self.store.put_back(run.claim, due, self.wall())
@@ -391,6 +393,11 @@ class Runner:
                 end = End(State.FAILED, reason="result-too-large")
             else:
                 return
+
+    def _finished(self, job: Job, end: End) -> None:
+        self.observer.finished(job.route, outcome_of(end))
+        if job.callback:
+            self.on_callback()
 
 
 def _fields(response: Response) -> tuple[tuple[bytes, bytes], ...]:

@@ -104,6 +104,7 @@ class JobService:
             # not before somebody may be told: what TLS needs takes memory
             self._callbacks = self._make_callbacks()
             self._callbacks.start()
+            self.runner.on_callback = self._callbacks.nudge
 
     def _make_callbacks(self) -> Callbacks:
         deliver = HTTPDelivery(self._reactor, client_settings(None, True))
