@@ -20,7 +20,7 @@ class Redis:
         if program is None:
             raise SystemExit("Redis is not installed: apt-get install redis-server")
         self.port = free_port()
-        self._folder = folder
+        self.folder = folder
         self._core = core
         place = "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)
         self._command = [program, *place, "--save", "", *options]
@@ -33,7 +33,7 @@ class Redis:
 
     def start(self) -> Program:
         """Start it; it answers when this returns."""
-        self.program = Program("redis", Launch(self._command), self._folder, self._core)
+        self.program = Program("redis", Launch(self._command), self.folder, self._core)
         wait_for_port(self.port, self.program)
         # a port is there before what was kept has been read
         while not self.ask("PING").startswith(b"+PONG"):

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from benchmarks.soak import descriptors, gigabyte, kill, leavers, mixed, reloads, slow
 from benchmarks.soak.findings import Findings
+from benchmarks.soak.jobs import large as jobs_large
 from benchmarks.soak.jobs import lost as jobs_lost
+from benchmarks.soak.jobs import redis as jobs_redis
+from benchmarks.soak.jobs import turns as jobs_turns
 from benchmarks.soak.workers import cap, down, orphans, shares, stuck
 from benchmarks.soak.workers import kill as workers_kill
 from benchmarks.soak.workers import reloads as workers_reloads
@@ -32,6 +35,9 @@ SCENARIOS = {
     "workers-orphans": orphans,
     "workers-stuck": stuck,
     "jobs-lost": jobs_lost,
+    "jobs-redis": jobs_redis,
+    "jobs-large": jobs_large,
+    "jobs-turns": jobs_turns,
 }
 LONGEST = 3 * 3600.0
 

@@ -35,6 +35,8 @@ class Ended:
     result: int
     """The status of its result."""
     body: bytes
+    """As much of it as its path is long."""
+    length: int
 
 
 @dataclass(slots=True)
@@ -128,13 +130,19 @@ def get(path: str, wait: int = 0) -> bytes:
 
 def _ended(path: str, document: dict[str, Any], answer: Answer, body: bytes) -> Ended:
     return Ended(
-        path, document["id"], document["state"], document["reason"] or "", answer.status, body[: len(path)]
+        path=path,
+        job=document["id"],
+        state=document["state"],
+        reason=document["reason"] or "",
+        result=answer.status,
+        body=body[: len(path)],
+        length=len(body),
     )
 
 
 @asynccontextmanager
 async def handing_in(
-    port: int, paths: Iterator[str], clients: int, body: bytes = b"{}"
+    port: int, paths: Iterator[str], clients: int, pause: float = 0.0, body: bytes = b"{}"
 ) -> AsyncIterator[Seen]:
     """Have so many clients hand calls in while the block lasts; what they have not begun then is left."""
     seen, stop = Seen(), asyncio.Event()
@@ -148,6 +156,7 @@ async def handing_in(
             await customer.hand_in(path, body, stop)
             if stop.is_set():
                 break
+            await asyncio.sleep(pause)
         customer.leave()
 
     tasks = [asyncio.create_task(work(customer)) for customer in customers]
