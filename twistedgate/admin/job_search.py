@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from twistedgate.admin.job_query import MOST, Wanted
+from twistedgate.admin.job_query import Wanted
 from twistedgate.errors import Refusal
 from twistedgate.jobs.job import Job, Page
 from twistedgate.jobs.store import JobStore
@@ -55,12 +55,14 @@ class Search:
 
     async def _look_for_route(self, wanted: Wanted, left: int, cursor: str) -> Page:
         """Return a page with no more jobs of the route than are ``left`` to be found."""
-        page = await self._look(wanted, PAGE, cursor)
-        places = [place for place, job in enumerate(page.jobs) if job.route == wanted.route]
-        if len(places) <= left:
-            return page
-        # once more, up to the last one: only a store's own cursor says where that is
-        return await self._look(wanted, places[left - 1] + 1, cursor)
+        limit = PAGE
+        while True:
+            page = await self._look(wanted, limit, cursor)
+            places = [place for place, job in enumerate(page.jobs) if job.route == wanted.route]
+            if len(places) <= left:
+                return page
+            # once more, up to the last one: only a store's own cursor says where that is
+            limit = places[left - 1] + 1
 
     async def _look(self, wanted: Wanted, limit: int, cursor: str) -> Page:
         try:
@@ -73,7 +75,8 @@ class Search:
         until = self._reactor.seconds() + BUDGET
         purged.cursor = wanted.cursor
         while True:
-            page = await self._look(wanted, MOST, purged.cursor)
+            # of every state: a store that looks for a rare one may look through everything at once
+            page = await self._look(Wanted(), PAGE, purged.cursor)
             await self._forget([job.id for job in page.jobs if wanted.may_forget(job)], purged)
             purged.cursor = page.cursor
             if not page.cursor or is_unwanted() or self._reactor.seconds() >= until:
