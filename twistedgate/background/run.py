@@ -6,16 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.logger import Logger
+
 from twistedgate.action import Action
+from twistedgate.background.capture import Capture, ResultTooLarge
 from twistedgate.background.kept import KeptRequest
+from twistedgate.errors import Refusal, UpstreamFailure
 from twistedgate.exchange import Exchange
 from twistedgate.http.headers import Headers, field
 from twistedgate.http.hops import Peer
-from twistedgate.http.message import Request
+from twistedgate.http.message import Request, Response
 from twistedgate.http.target import RequestTarget
-from twistedgate.jobs.job import Claim
-from twistedgate.jobs.store import JobStore
+from twistedgate.jobs.job import Claim, Head
+from twistedgate.jobs.schedule import Outcome
+from twistedgate.jobs.store import JobStore, StoreFull
 from twistedgate.pipeline import Pipeline
+
+Answer = tuple[Outcome, Head | None, bytes | None]
+"""What came of a call; of an answer its head, and its body if that is small."""
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +74,42 @@ def request_of(claim: Claim, store: JobStore) -> Request:
         KeptRequest(store, claim.job.id) if claim.body is None and call.length else claim.body or b""
     )
     return request
+
+
+async def answer_of(exchange: RunExchange, runnable: Runnable, store: JobStore) -> Answer:
+    """Send a call, and return what the upstream answered, or why it did not."""
+    try:
+        response = await runnable.action.answer(exchange)
+        if response.reason:
+            response.abandon()
+            return Outcome(reason=response.reason), None, None
+        exchange.status = response.status
+        if runnable.pipeline.dresses:
+            response = await runnable.pipeline.dress(exchange, response)
+            exchange.status, exchange.reason = response.status, response.reason
+        body = await _capture(exchange, response, runnable.max_result, store)
+    except (UpstreamFailure, Refusal) as failure:
+        return Outcome(reason=failure.reason), None, None
+    except (ResultTooLarge, StoreFull):
+        return Outcome(reason="result-too-large"), None, None
+    except Exception:  # noqa: BLE001 -- a third party's action or policy may raise anything
+        _log.failure("job {id} failed", id=exchange.job)
+        return Outcome(reason="bad-response"), None, None
+    fields = tuple((name, value) for _, name, value in response.headers)
+    head = Head(response.status, fields, exchange.bytes_out, response.phrase)
+    return Outcome(status=response.status), head, body
+
+
+async def _capture(exchange: RunExchange, response: Response, most: int, store: JobStore) -> bytes | None:
+    """Return the body if it is small; a larger one is in the store.  Its bytes are counted."""
+    body = response.body
+    if isinstance(body, bytes):
+        exchange.bytes_out = len(body)
+        if most and len(body) > most:
+            raise ResultTooLarge
+        return body
+    capture = Capture(store, exchange.job, body, most)
+    try:
+        return await capture.take()
+    finally:
+        exchange.bytes_out = capture.length

@@ -22,10 +22,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
-from twistedgate.background.capture import Capture, ResultTooLarge
-from twistedgate.background.run import RunExchange, Runnable, request_of
-from twistedgate.errors import ClientGone, Refusal, UpstreamFailure
-from twistedgate.http.message import Response
+from twistedgate.background.run import Answer, RunExchange, Runnable, answer_of, request_of
+from twistedgate.errors import ClientGone
 from twistedgate.jobs.job import Claim, Delivery, End, Head, Job, Room, State
 from twistedgate.jobs.observer import UNOBSERVED, JobsObserver, outcome_of
 from twistedgate.jobs.schedule import Outcome, RunAgain, Succeed, follow
@@ -292,7 +290,7 @@ class Runner:
         if run.task is not None:
             run.task.throw(TimedOut())
 
-    async def _call(self, run: _Run, runnable: Runnable) -> tuple[Outcome, Head | None, bytes | None]:
+    async def _call(self, run: _Run, runnable: Runnable) -> Answer:
         """Return what the upstream answered, or why it did not, and have it written down."""
         job = run.claim.job
         exchange = RunExchange(run.claim, request_of(run.claim, self.store), self._reactor)
@@ -301,7 +299,7 @@ class Runner:
         is_first = job.attempts == 1
         self.observer.began(job.route, exchange.opened - job.submitted if is_first else None)
         try:
-            answered = await self._answered(exchange, runnable)
+            answered = await answer_of(exchange, runnable, self.store)
             exchange.reason = exchange.reason or answered[0].reason
         except TimedOut:
             exchange.reason = "timeout"
@@ -317,44 +315,6 @@ class Runner:
             exchange.finished = self._reactor.seconds()
             self.observer.ran(job.route, exchange.finished - exchange.started)
             runnable.observe(exchange)
-
-    async def _answered(
-        self, exchange: RunExchange, runnable: Runnable
-    ) -> tuple[Outcome, Head | None, bytes | None]:
-        """Return what the upstream answered, or why it did not."""
-        try:
-            response = await runnable.action.answer(exchange)
-            if response.reason:
-                response.abandon()
-                return Outcome(reason=response.reason), None, None
-            exchange.status = response.status
-            if runnable.pipeline.dresses:
-                response = await runnable.pipeline.dress(exchange, response)
-                exchange.status, exchange.reason = response.status, response.reason
-            body = await self._capture(exchange, response, runnable.max_result)
-            head = Head(response.status, _fields(response), exchange.bytes_out, response.phrase)
-            return Outcome(status=response.status), head, body
-        except (UpstreamFailure, Refusal) as failure:
-            return Outcome(reason=failure.reason), None, None
-        except (ResultTooLarge, StoreFull):
-            return Outcome(reason="result-too-large"), None, None
-        except Exception:  # noqa: BLE001 -- a third party's action or policy may raise anything
-            _log.failure("job {id} failed", id=exchange.job)
-            return Outcome(reason="bad-response"), None, None
-
-    async def _capture(self, exchange: RunExchange, response: Response, most: int) -> bytes | None:
-        """Return the body if it is small; a larger one is in the store.  Its bytes are counted."""
-        body = response.body
-        if isinstance(body, bytes):
-            exchange.bytes_out = len(body)
-            if most and len(body) > most:
-                raise ResultTooLarge
-            return body
-        capture = Capture(self.store, exchange.job, body, most)
-        try:
-            return await capture.take()
-        finally:
-            exchange.bytes_out = capture.length
 
     async def _decide(
         self, run: _Run, runnable: Runnable, outcome: Outcome, answer: tuple[Head | None, bytes | None]
@@ -398,7 +358,3 @@ class Runner:
         self.observer.finished(job.route, outcome_of(end))
         if job.callback:
             self.on_callback()
-
-
-def _fields(response: Response) -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name, value) for _, name, value in response.headers)
