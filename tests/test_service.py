@@ -20,6 +20,7 @@ from tests.conftest import LoggedFailures
 from tests.running import ADMIN, FRONT, WORD, Running, orders
 from tests.upstream.conversation import OK
 from tests.weather import HAPPENINGS, Weather
+from twistedgate.net.opened import User
 from twistedgate.net.signals import install_signals
 from twistedgate.policy import Policy
 from twistedgate.runtime import Runtime
@@ -41,6 +42,23 @@ class Unmakeable(Policy):
 
     def __init__(self, config: Config, runtime: Runtime) -> None:
         raise RuntimeError("out of luck")
+
+
+class Taker(User):
+    """Whom the process becomes: remembers what it is given."""
+
+    def __init__(self, refusal: OSError | None = None) -> None:
+        super().__init__(-1, -1)
+        vars(self).update(taken=[], refusal=refusal)
+
+    taken: list[str]
+    refusal: OSError | None
+
+    def take(self, path: str) -> None:
+        """Take a path, or not."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.taken.append(path)
 
 
 class WithUnmakeable(Units):
@@ -108,6 +126,26 @@ def test_an_address_that_cannot_be_had_ends_the_start(
     assert end.value.code == 1
     assert "[listener:other] endpoint: tcp:8081:interface=127.0.0.1: " in capsys.readouterr().err
     assert running.numbers() == [8081]
+
+
+def test_unix_sockets_are_for_whom_the_process_becomes(tmp_path: Path) -> None:
+    path = tmp_path / "local.sock"
+    running = Running(tmp_path, FRONT, f"[listener:local]\nendpoint = unix:{path}\n", WORD.format("here"))
+    running._user = Taker()
+    running.privilegedStartService()
+    assert running._user.taken == [str(path)]
+
+
+def test_one_that_cannot_be_given_away_ends_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "local.sock"
+    running = Running(tmp_path, FRONT, f"[listener:local]\nendpoint = unix:{path}\n", WORD.format("here"))
+    running._user = Taker(PermissionError("not yours"))
+    with pytest.raises(SystemExit) as end:
+        running.privilegedStartService()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == f"[listener:local] endpoint: unix:{path}: not yours\n"
 
 
 def test_a_policy_that_cannot_be_made_ends_the_start(

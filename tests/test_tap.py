@@ -14,9 +14,10 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 
 from tests.running import FRONT, WORD
+from twistedgate.net.opened import User
 from twistedgate.service import GatewayService
 from twistedgate.tap import Options, install_reactor, makeService
-from twistedgate.workers.handover import Handover, leave
+from twistedgate.workers.handover import VARIABLE, Handover, leave
 from twistedgate.workers.places import Places
 from twistedgate.workers.scoreboard import SUPERVISOR, Scoreboard
 
@@ -131,6 +132,37 @@ def test_a_reload_asked_for_in_an_upgrade_is_not_forgotten(file: Path) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         signal.signal(signal.SIGHUP, previous)
         board.close()
+
+
+def of_twistd(**daemon: object) -> Options:
+    """Return options that come with some of twistd's own."""
+    options = Options()
+    given: Any = daemon
+    options.parent = given
+    return options
+
+
+@pytest.mark.parametrize(
+    ("uid", "gid", "user"),
+    [
+        (None, None, None),
+        (12345, 23456, User(12345, 23456)),
+        (None, 23456, User(-1, 23456)),
+        (0, None, User(0, 0)),
+    ],
+)
+def test_whom_twistd_makes_of_the_process_is_known(
+    uid: int | None, gid: int | None, user: User | None
+) -> None:
+    assert of_twistd(uid=uid, gid=gid).user() == user
+
+
+def test_who_has_become_somebody_does_not_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first program was root; the next one in its place is not, and twistd would end it."""
+    monkeypatch.setenv(VARIABLE, "7")
+    options = of_twistd(uid=12345, gid=23456)
+    assert options.user() is None
+    assert options.parent == {"uid": None, "gid": None}
 
 
 def test_a_reactor_that_is_there_stays(reactor: Any) -> None:

@@ -95,6 +95,7 @@ class GatewayService(Service):
         self.is_reload_good, self.last_reload = True, self.opened
         self._reactor = reactor
         self._units = units
+        self._user = program.user
         self._resolver = self._make_resolver()
         self._opening = Settling(self._resolver)
         self._reloading = Reloading(
@@ -156,6 +157,18 @@ class GatewayService(Service):
             _log.failure("what is to be served cannot be made", fault(error)[0])
             sys.stderr.write(f"{error}\n")
             raise SystemExit(1) from None
+        self._give_away()
+
+    def _give_away(self) -> None:
+        """Have unix sockets belong to whom this process becomes, who is to take them away, too."""
+        for name, config in self.configuration.listeners.items():
+            if self._user is None or not config.endpoint.path:
+                continue
+            try:
+                self._user.take(config.endpoint.path)
+            except OSError as error:
+                sys.stderr.write(f"[listener:{name}] endpoint: {config.endpoint}: {error}\n")
+                raise SystemExit(1) from None
 
     def _prepare_first(self) -> Prepared:
         """Prepare what nobody has to be asked about: nothing is served yet."""

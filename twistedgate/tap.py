@@ -8,6 +8,7 @@ in silence.
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,8 @@ from twisted.python import usage
 
 if TYPE_CHECKING:
     from twisted.application.service import IService
+
+    from twistedgate.net.opened import User
 
 
 _log = Logger()
@@ -70,6 +73,23 @@ class Options(usage.Options):
         daemon = getattr(self, "parent", None) or {}
         return bool(daemon.get("nodaemon")), daemon.get("pidfile") or ""
 
+    def user(self) -> User | None:
+        """Return who twistd makes of this process, once its addresses are open."""
+        from twistedgate.net.opened import User
+        from twistedgate.workers.handover import VARIABLE
+
+        daemon: Any = getattr(self, "parent", None) or {}
+        uid, gid = daemon.get("uid"), daemon.get("gid")
+        if uid is None and gid is None:
+            return None
+        if VARIABLE in os.environ:
+            # the program before became that user, who may not become anybody again
+            daemon["uid"] = daemon["gid"] = None
+            return None
+        if gid is None:
+            gid = pwd.getpwuid(uid).pw_gid
+        return User(-1 if uid is None else uid, gid)
+
 
 def makeService(options: Options) -> IService:
     """Return the gateway, not started."""
@@ -87,5 +107,5 @@ def makeService(options: Options) -> IService:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     _log.info("the reactor is {name}", name=options.reactor_name)
     running: Any = reactor
-    program = Program.of_this_process(*options.foreground())
+    program = Program.of_this_process(*options.foreground(), options.user())
     return GatewayService(running, options.path, options.configuration, options.units, program)

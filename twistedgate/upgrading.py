@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from twistedgate.admin.view import Outcome
 from twistedgate.net.notify import unnotified
+from twistedgate.net.opened import User
 from twistedgate.workers.handover import hold_signals, leave, release_signals, replace_program, withdraw
 from twistedgate.workers.successor import NoSuccessor, ask
 from twistedgate.workers.supervisor import Supervisor
@@ -54,11 +55,13 @@ class Program:
     pidfile: str = ""
     folder: str = "."
     """Where it was started: paths among its arguments may start there."""
+    user: User | None = None
+    """Who it becomes once its addresses are open; it is somebody already if ``None``."""
 
     @classmethod
-    def of_this_process(cls, is_foreground: bool, pidfile: str) -> Program:
+    def of_this_process(cls, is_foreground: bool, pidfile: str, user: User | None = None) -> Program:
         """Return the program that runs; to be called before it goes to another folder."""
-        return cls((sys.executable, *sys.orig_argv[1:]), is_foreground, pidfile, _folder())
+        return cls((sys.executable, *sys.orig_argv[1:]), is_foreground, pidfile, _folder(), user)
 
 
 NO_PROGRAM = Program(is_foreground=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from twisted.internet.error import CannotListenError
 from twistedgate.config.model import ListenerConfig
 from twistedgate.config.notation import endpoint
 from twistedgate.config.values import Surroundings
-from twistedgate.net.opened import Opened, open_listening
+from twistedgate.net.opened import Opened, User, open_listening
 
 
 @pytest.fixture
@@ -69,6 +70,29 @@ def test_a_path_has_its_mode_and_goes_with_its_socket(opening: ExitStack, tmp_pa
         client.connect(str(path))
     opened.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def another_user() -> User:
+    """Return somebody to whom this process may give its files."""
+    return User(12345, 23456) if os.geteuid() == 0 else User(-1, os.getgroups()[-1])
+
+
+def test_a_path_can_be_given_to_whom_the_process_becomes(opening: ExitStack, tmp_path: Path) -> None:
+    path = tmp_path / "gate.sock"
+    open_at(opening, f"unix:{path}")
+    user = another_user()
+    user.take(str(path))
+    for one in tmp_path.iterdir():
+        status = one.lstat()
+        assert (status.st_uid, status.st_gid) == (
+            status.st_uid if user.user == -1 else user.user,
+            user.group,
+        )
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_is_not_there_is_given_to_nobody(tmp_path: Path) -> None:
+    another_user().take(str(tmp_path / "gate.sock"))
 
 
 def test_a_path_that_somebody_uses_is_refused(opening: ExitStack, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class Handover:
     members: tuple[LeftMember, ...] = ()
     places: dict[str, dict[str, object]] = field(default_factory=dict)
     """Where everybody counts."""
-    judged: dict[str, Any] = field(default_factory=dict)
+    judged: dict[str, Any] = field(default_factory=lambda: {"names": {}, "upstreams": {}})
     """What is known of names and targets."""
 
     def opened_sockets(self) -> dict[str, Opened]:
