@@ -76,8 +76,8 @@ def test_jobs_in_memory(serve: Serve, own_recorder: Recorder) -> None:
         assert client.get(f"{job}/result").status == 409
         held.go_on.set()
         assert client.get(f"{job}/result", "Prefer: wait=30").body == b"in peace"
-        # held for two seconds, which is longer than this takes
-        assert client.get("/exports/1").status == 200
+        export = client.get("/exports/1", "Prefer: wait=30")
+        assert (export.status, export.value("preference-applied")) == (200, "wait=30")
 
 
 def test_jobs_in_a_file(serve: Serve, own_recorder: Recorder, tmp_path: Path) -> None:
