@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import URLError
 
 from benchmarks.gateway import daemon
 from benchmarks.processes import Launch, Program, cores, free_port, wait_for_port
@@ -84,7 +84,7 @@ class Site:
         for _ in range(100):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/ready", timeout=10).close()
-            except HTTPError:
+            except URLError:  # refuses as yet, or says that it is not
                 time.sleep(0.1)
             else:
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from benchmarks.soak.clients import read_fields, skip, skip_chunks
 
@@ -41,10 +41,13 @@ class Counting:
         await asyncio.gather(*left, return_exceptions=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError, ValueError):
+        try:
             while True:
                 await self._exchange(reader, writer)
-        writer.close()
+        except (OSError, EOFError, ValueError):
+            return
+        finally:
+            writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         words, fields = read_fields(await reader.readuntil(b"\r\n\r\n"))

@@ -49,6 +49,7 @@ async def _play(name: str, folder: Path, jobs: int, findings: Findings) -> None:
             most = await weighing
     done = [one for one in seen.ended if (one.result, one.length) == (200, SIZE)]
     findings.expect(len(done) == jobs, f"{name}: {len(done)} of {jobs} were done: {outcomes(seen)}")
+    findings.expect(not seen.broken, f"{name}: {seen.broken} answers did not come")
     findings.expect(most - before < GROWTH, f"{name}: resident memory grew by {mebibytes(most - before)}")
     findings.note(
         name, f"{len(done)} jobs in {taken:.0f} s, {mebibytes(before)} -> {mebibytes(most)} at most"
