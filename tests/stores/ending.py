@@ -16,7 +16,7 @@ from tests.stores.world import (
     ids,
     new_job,
 )
-from twistedgate.jobs.job import Claim, Counts, Delivery, EndedJob, State
+from twistedgate.jobs.job import MOST_RUNS, Claim, Counts, Delivery, EndedJob, State
 from twistedgate.jobs.store import REQUEST, RESULT, JobStore
 
 
@@ -342,6 +342,21 @@ class Dying:
         assert job.expires is not None
         assert await Keeping(keeping.world, other).claim() == []
         assert (await other.sweep(None, keeping.world.now)).ids == ()
+
+    async def test_a_job_that_may_be_what_kills_its_runners_is_not_run_for_ever(
+        self, keeping: Keeping
+    ) -> None:
+        if not keeping.world.is_shared:
+            return
+        claim = await keeping.begin(delivery=Delivery.AT_LEAST_ONCE)
+        for attempts in range(2, MOST_RUNS + 1):
+            await keeping.store.put_back(claim, keeping.world.now, keeping.world.now)
+            (claim,) = await keeping.claim()
+            assert claim.job.attempts == attempts
+        other = await self._survive(keeping)
+        swept = await other.sweep(None, keeping.world.now)
+        assert swept.ended == (EndedJob(claim.job.id, ROUTE, "interrupted"),)
+        assert swept.put_back == 0
 
     async def test_a_call_of_a_dead_runner_is_run_again_where_it_may_be(self, keeping: Keeping) -> None:
         if not keeping.world.is_shared:

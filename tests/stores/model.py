@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.stores.world import ROUTE
-from twistedgate.jobs.job import FINAL, Delivery, Limits, NewJob, State, Verdict
+from twistedgate.jobs.job import FINAL, MOST_RUNS, Delivery, Limits, NewJob, State, Verdict
 
 HOUR = 3600.0
 
@@ -110,7 +110,11 @@ class Model:
             if job.state is State.QUEUED and now >= job.due + job.new.terms.queue_timeout:
                 job.end(State.FAILED, now, reason="expired-in-queue")
                 ended.add(job.new.id)
-            elif job.new.id in dead and job.new.terms.delivery is Delivery.AT_LEAST_ONCE:
+            elif (
+                job.new.id in dead
+                and job.new.terms.delivery is Delivery.AT_LEAST_ONCE
+                and job.attempts < MOST_RUNS
+            ):
                 self.put_back(job, now)
             elif job.new.id in dead:
                 job.end(State.FAILED, now, reason="interrupted")

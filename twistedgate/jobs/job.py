@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import secrets
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 INLINE = 256 * 1024
 """Bytes of a body that are kept with the job itself; a larger one is kept in pieces of this size."""
@@ -38,6 +39,10 @@ NEXT: dict[State, frozenset[State]] = {
     State.CANCELLED: frozenset(),
 }
 """What may follow on each state."""
+
+
+MOST_RUNS: Final = 20
+"""Runs after which a job is not queued again because whoever ran it died: it may be what kills them."""
 
 
 class Delivery(enum.StrEnum):

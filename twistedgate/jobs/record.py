@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twistedgate.jobs.job import Call, Head, Job, NewJob, State
+from twistedgate.jobs.job import MOST_RUNS, Call, Delivery, Head, Job, NewJob, State
 
 
 def _plain(whole: Call | Head) -> tuple[Any, ...]:
@@ -126,6 +126,11 @@ class Record:
             version=self.version,
             is_gone=self.is_gone(now),
         )
+
+    @property
+    def outlives_runner(self) -> bool:
+        """Whether it is queued again if whoever runs it dies."""
+        return self.terms.delivery is Delivery.AT_LEAST_ONCE and self.attempts < MOST_RUNS
 
     @property
     def queue_ends(self) -> float:

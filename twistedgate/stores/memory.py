@@ -18,7 +18,6 @@ from twistedgate.jobs.job import (
     Callback,
     Claim,
     Counts,
-    Delivery,
     End,
     EndedJob,
     Head,
@@ -379,7 +378,7 @@ class MemoryStore:
         ended, put_back = [], 0
         for runner in self.memory.running.keys() - self.memory.living:
             for record in list(self.memory.running[runner].values()):
-                if record.terms.delivery is Delivery.AT_LEAST_ONCE:
+                if record.outlives_runner:
                     self._put_back(record, now, now)
                     put_back += 1
                 else:

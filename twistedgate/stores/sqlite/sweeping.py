@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from twistedgate.jobs.job import EndedJob, Swept
+from twistedgate.jobs.job import MOST_RUNS, EndedJob, Swept
 from twistedgate.jobs.store import RESULT
 from twistedgate.stores.sqlite.bodies import drop_pieces, erase_secrets
 from twistedgate.stores.sqlite.ledger import Ledger
@@ -40,13 +40,14 @@ _FAIL: Final = """
 """
 _TOO_OLD: Final = "SELECT seq FROM jobs WHERE deadline <= ? AND state = 0 LIMIT ?"
 _OF_ROUTE: Final = "SELECT seq FROM jobs WHERE state = 0 AND route = ? LIMIT ?"
-_OF_RUNNER: Final = "SELECT seq FROM jobs WHERE state = 1 AND runner = ? AND is_retried = 0 LIMIT ?"
-_BACK: Final = """
+_GOES_ON: Final = f"(is_retried = 1 AND attempts < {MOST_RUNS})"
+_OF_RUNNER: Final = f"SELECT seq FROM jobs WHERE state = 1 AND runner = ? AND NOT {_GOES_ON} LIMIT ?"  # noqa: S608 -- ours
+_BACK: Final = f"""
     UPDATE jobs SET state = 0, due = ?, runner = '', deadline = max(submitted, ?) + queue_timeout,
         version = version + 1
-    WHERE seq IN (SELECT seq FROM jobs WHERE state = 1 AND runner = ? AND is_retried = 1 LIMIT ?)
+    WHERE seq IN (SELECT seq FROM jobs WHERE state = 1 AND runner = ? AND {_GOES_ON} LIMIT ?)
     RETURNING id, route
-"""
+"""  # noqa: S608 -- ours
 _GONE: Final = "SELECT id, seq FROM jobs WHERE deadline <= ? AND state >= 2 AND is_gone = 0 LIMIT ?"
 _FORGET: Final = """
     UPDATE jobs SET is_gone = 1, key = '', deadline = finished + 2 * ttl, version = version + 1 WHERE seq = ?

@@ -38,6 +38,8 @@ local GAP = 20000
 -- An interval, and some time to connect again.
 local GRACE = 15000
 local BATCH = 200
+-- As in jobs/job.py: a job that was run so often may be what kills its runners.
+local MOST_RUNS = 20
 
 local VIEW = {'new', 'secret', 'state', 'submitted', 'started', 'finished', 'attempts', 'due', 'status',
               'reason', 'head', 'forgotten', 'runner', 'version'}
@@ -157,7 +159,7 @@ end
 local function lapse(job)
   leave_run(job)
   drop_pieces_of_run(job)
-  if job.again then
+  if job.again and tonumber(call('HGET', job.key, 'attempts')) < MOST_RUNS then
     queue_again(job, now)
     work(job.route)
     return 'put_back'
