@@ -24,6 +24,7 @@ from tests.end_to_end.harness.workers import serving
 
 GAUGES = ("jobs_queued", "jobs_running", "jobs_oldest_queued_age_seconds")
 SLOW = ("slow",)
+CALLBACKS = {"async_callback_secret": "whsec_" + "QUJD" * 8}
 
 
 @pytest.fixture
@@ -184,6 +185,24 @@ def test_a_submission_and_each_run_of_it_have_a_line(
     assert lines[0]["time"] <= lines[1]["time"] <= last["time"]
     assert daemon.record(job=job, route="_jobs")["path"] == location
     assert "job" not in daemon.record(path="/slow/echo")
+
+
+def test_callbacks_are_counted_by_what_became_of_them(start: Start, own_recorder: Recorder) -> None:
+    own_recorder.on("/hook/gone", lambda visit: visit.answer(410))
+    own_recorder.on("/hook/busy", lambda visit: visit.answer(503))
+    daemon = start(slow(own_recorder.port, async_callback_hosts="127.0.0.1", **CALLBACKS))
+    with daemon.connect() as client:
+        for path in ("well", "gone", "busy"):
+            hook = f"Callback-URL: http://127.0.0.1:{own_recorder.port}/hook/{path}"
+            wait(daemon, hand_in(client, "/slow/x", hook))
+
+    def look() -> dict[tuple[str, ...], float]:
+        counted = Scrape(daemon).values("job_callbacks_total")
+        return counted if sum(counted.values()) >= 3 else {}
+
+    counted = until(look, "three tries are counted")
+    assert counted.pop(("retried",)) >= 1
+    assert counted == {("delivered",): 1, ("unwanted",): 1, ("given-up",): 0}
 
 
 def test_a_gateway_without_jobs_says_nothing_of_them(start: Start) -> None:
