@@ -60,6 +60,12 @@ def test_those_of_all_other_routes_are_put_together(scene: Scene) -> None:
     assert scene.seen[0].routes == {"reports": Counts(), "other": Counts(4, 2, 5.0)}
 
 
+def test_a_route_of_that_name_is_among_them(scene: Scene) -> None:
+    scene.look("other")
+    scene.store.answer.callback({"a": Counts(3, 1, 7.0), "other": Counts(1, 1, 9.0)})
+    assert scene.seen[0].routes == {"other": Counts(4, 2, 7.0)}
+
+
 def test_who_looks_meanwhile_waits_for_the_same_answer(scene: Scene) -> None:
     scene.look("a")
     scene.look("b")

@@ -102,7 +102,7 @@ def _counted(starts: Mapping[str, int], total: Total) -> Iterator[tuple[Labels, 
 
 def _ends(counted: Sequence[tuple[Labels, Sequence[int]]]) -> Samples:
     for labels, cells in counted:
-        for outcome, count in zip(ENDS, cells[ENDED:], strict=False):
+        for outcome, count in zip(ENDS, cells[ENDED:WAITED], strict=True):
             if count:
                 yield (*labels, ("outcome", outcome)), count
 

@@ -86,6 +86,9 @@ def _of_routes(reading: JobsReading, routes: Collection[str]) -> JobsReading:
         return reading
     known = {route: reading.routes.get(route, Counts()) for route in routes}
     others = [counts for route, counts in reading.routes.items() if route not in known]
+    if others and OTHER in known:
+        # a route may be called so
+        others.append(known[OTHER])
     if others:
         oldest = min((counts.oldest for counts in others if counts.oldest is not None), default=None)
         queued, running = sum(one.queued for one in others), sum(one.running for one in others)
