@@ -190,6 +190,10 @@ class Daemon:
         """End the process, with force if it will not go."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
+            # a second one before that would be one with the first
+            with self._changed:
+                mark = re.compile("shutting down")
+                self._changed.wait_for(lambda: self._search(mark, 0) or self._has_ended, PATIENCE)
             self.signal(signal.SIGTERM)
         try:
             self.wait()

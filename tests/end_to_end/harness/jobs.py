@@ -52,7 +52,8 @@ def make_place(kind: str, folder: Path, stack: ExitStack) -> Place:
         return Place(kind, "memory:")
     if kind == "sqlite":
         return Place(kind, f"sqlite:{folder}/jobs.db")
-    server = RedisServer(folder, "--appendonly", "yes", "--appendfsync", "always")
+    # what it has written survives its death, on a disk or not
+    server = RedisServer(folder, "--appendonly", "yes", "--appendfsync", "no")
     stack.callback(server.kill)
     return Place(kind, f"redis+unix://{server.path}?db=0", server)
 
