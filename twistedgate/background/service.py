@@ -10,14 +10,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.logger import Logger
 
 from twistedgate.actions.job import JobAction
-from twistedgate.background.callback import Callbacks, Telling
-from twistedgate.background.delivery import HTTPDelivery
 from twistedgate.background.port import Jobs
 from twistedgate.background.run import Runnable
 from twistedgate.background.runner import Runner
@@ -30,7 +28,9 @@ from twistedgate.jobs.store import JobStore, StoreAway
 from twistedgate.jobs.webhook import CallbackRules
 from twistedgate.net.tls import client_settings
 from twistedgate.pipeline import Pipeline
-from twistedgate.upstream.lookup import SystemLookup
+
+if TYPE_CHECKING:
+    from twistedgate.background.callback import Callbacks
 
 _log = Logger()
 
@@ -101,12 +101,16 @@ class JobService:
             self._is_running = True
             self.runner.start()
         if self._rules and self._callbacks is None:
-            # not before somebody may be told: what TLS needs takes memory
+            # not before somebody may be told: an HTTP client takes memory
             self._callbacks = self._make_callbacks()
             self._callbacks.start()
             self.runner.on_callback = self._callbacks.nudge
 
     def _make_callbacks(self) -> Callbacks:
+        from twistedgate.background.callback import Callbacks, Telling
+        from twistedgate.background.delivery import HTTPDelivery
+        from twistedgate.upstream.lookup import SystemLookup
+
         deliver = HTTPDelivery(self._reactor, client_settings(None, True))
         return Callbacks(
             self._reactor,
