@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from twistedgate.facts import ProcessFacts, TargetFacts, UpstreamFacts
 from twistedgate.jobs.store import StoreAway
 from twistedgate.net.tls import ClientTLS
 from twistedgate.observers.measures import Measures
+from twistedgate.observers.own import OwnCells
 from twistedgate.serving import Circumstances, Prepared, Server, TLSOf
 from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
@@ -27,7 +29,6 @@ from twistedgate.upstream.judging import Judging, Standing, Watching
 from twistedgate.upstream.targets import Surroundings
 from twistedgate.upstream.witness import Witness
 from twistedgate.workers.columns import Columns
-from twistedgate.workers.scoreboard import COLUMNS, SUPERVISOR, Scoreboard
 
 _log = Logger()
 
@@ -56,9 +57,8 @@ class Alone:
         chance: Callable[[], float] = random.random,
     ) -> None:
         """``configuration`` is the one to begin with; it still wants to be prepared and committed."""
-        self.board = Scoreboard.create()
-        row = self.board.row(SUPERVISOR)
-        self.measures = Measures(row.counters, Columns(COLUMNS, self.board.clear))
+        self.board = OwnCells()
+        self.measures = Measures(self.board.cells, Columns(sys.maxsize, self.board.clear))
         self._reactor = reactor
         self._chance = chance
         self.judges = Judges(watching(self._tls_of, self.measures), self._publish)

@@ -15,7 +15,6 @@ from twistedgate.jobs.store import JobStore
 from twistedgate.net.opened import Opened
 from twistedgate.observers.measures import Measures
 from twistedgate.upstream.judges import Judges
-from twistedgate.workers.scoreboard import Scoreboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,17 @@ class TargetFacts:
     failed: int
 
 
+class Counts(Protocol):
+    """Where everything is counted."""
+
+    def total(self, start: int, length: int, /) -> list[int]:
+        """Return so many counts, each of all processes together."""
+
+
 class Serves(Protocol):
     """Serves by the configuration that was committed last."""
 
     judges: Judges
-    board: Scoreboard
     measures: Measures
     store: JobStore
     """Where jobs are kept, for those who ask about all of them."""
@@ -95,6 +100,10 @@ class Serves(Protocol):
 
     def tally(self) -> None:
         """Bring ``measures`` and ``board`` up to date, as far as this process can."""
+
+    @property
+    def board(self) -> Counts:
+        """The counts whose places ``measures`` has."""
 
     @property
     def wanted(self) -> int:

@@ -24,10 +24,11 @@ class Measures:
     def __init__(
         self, cells: MutableSequence[int], columns: Columns, changed: Callable[[], object] = lambda: None
     ) -> None:
-        """``cells`` are this process's; what ``columns`` has given out already is gone on with.
+        """``cells`` are this process's, extended as need be; what ``columns`` has given out is gone on with.
 
         ``changed`` is called whenever ``starts`` is not as before: others that count have to be told.
         """
+        self._cells = cells
         self._columns = columns
         self._changed = changed
         self._is_full = False
@@ -53,7 +54,10 @@ class Measures:
     def _take(self, wanted: Mapping[str, int]) -> None:
         for block, length in wanted.items():
             try:
-                self.starts[block] = self._columns.take(block, length)
+                start = self.starts[block] = self._columns.take(block, length)
+                missing = start + length - len(self._cells)
+                if missing > 0:
+                    self._cells.extend([0] * missing)
             except NoRoom:
                 if not self._is_full:
                     _log.warn("no room for the metrics of {block}: it is counted as other", block=block)
