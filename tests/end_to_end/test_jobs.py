@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from tests.end_to_end.harness.client import request
 from tests.end_to_end.harness.configuration import route, section
 from tests.end_to_end.harness.held import Held
 from tests.end_to_end.harness.jobs import (
+    CALLERS,
+    KEYS,
     LONGEST,
     PREFER,
     STORES,
@@ -31,12 +32,6 @@ from tests.end_to_end.harness.recorder import Recorder
 
 LARGE = bytes(range(256)) * 4096
 """More than a store keeps in one piece."""
-
-KEYS = {name: f"{name}-has-a-key-of-enough-characters" for name in ("ann", "bob")}
-CALLERS = section("key-auth:who") + "".join(
-    section(f"consumer:{name}", keys=f"sha256:{hashlib.sha256(key.encode()).hexdigest()}")
-    for name, key in KEYS.items()
-)
 
 
 @pytest.fixture

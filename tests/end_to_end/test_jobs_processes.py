@@ -17,6 +17,8 @@ from tests.end_to_end.harness.configuration import everything_to, ini
 from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.held import Held
 from tests.end_to_end.harness.jobs import (
+    CALLERS,
+    KEYS,
     PREFER,
     SHARED,
     STORES,
@@ -243,6 +245,30 @@ def test_two_gateways_on_one_redis_are_one(
         assert wait(second, moved)["state"] == "succeeded"
         assert result(second, moved).body == b"there"
     assert own_recorder.visits_to("/slow/never") == []
+
+
+def test_what_one_gateway_took_the_other_does_and_lists(
+    start: Start, own_recorder: Recorder, held: Held, redis: Place, tmp_path: Path
+) -> None:
+    route = slow(own_recorder.port, async_concurrency=1, policies="key-auth:who", **REPEAT)
+    sections = redis.gateway(workers=1), CALLERS, route
+    ann = f"X-API-Key: {KEYS['ann']}"
+    first = start(*sections)
+    (tmp_path / "second").mkdir()
+    with Daemon(tmp_path / "second", ini(*sections)) as second:
+        with first.connect() as client:
+            locations = [hand_in(client, path, ann) for path in ("/slow/held", "/slow/next")]
+        own_recorder.visit("/slow/held")
+        # it was claimed as it was handed in: by the first one
+        first.process.kill()
+        first.wait()
+        forget_runners(redis)
+        held.go_on.set()
+        assert [wait(second, location, ann)["state"] for location in locations] == ["succeeded"] * 2
+        with second.connect() as client:
+            listed = json.loads(client.get("/_jobs", ann).body)["jobs"]
+        assert [job["links"]["self"] for job in listed] == locations[::-1]
+    assert len(own_recorder.visits_to("/slow/held")) == 2
 
 
 def test_a_redis_that_goes_away_and_comes_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ LONGEST = 25
 STORES = ("memory", "sqlite", "redis")
 SHARED = ("sqlite", "redis")
 """Stores that several processes may share, and that outlive them."""
+
+
+KEYS = {name: f"{name}-has-a-key-of-enough-characters" for name in ("ann", "bob")}
+CALLERS = section("key-auth:who") + "".join(
+    section(f"consumer:{name}", keys=f"sha256:{hashlib.sha256(key.encode()).hexdigest()}")
+    for name, key in KEYS.items()
+)
+"""A ``[key-auth:who]`` and those who have a key."""
 
 
 @dataclass(frozen=True)
