@@ -67,10 +67,15 @@ def make_place(kind: str, folder: Path, stack: ExitStack) -> Place:
     return Place(kind, f"redis+unix://{server.path}?db=0", server)
 
 
+def jobs_route(name: str, **options: object) -> str:
+    """Return a route to the upstream ``main`` whose calls may become jobs; all below ``/NAME/``."""
+    own = {"path": f"/{name}/*", "upstream": "main", "async": "optional", "async_max_wait": f"{LONGEST}s"}
+    return section(f"route:{name}", **{**own, **options})
+
+
 def slow(port: int, **options: object) -> str:
     """Return an upstream on ``port``, and a route ``slow`` to it whose calls may become jobs."""
-    route = {"path": "/slow/*", "upstream": "main", "async": "optional", "async_max_wait": f"{LONGEST}s"}
-    return upstream("main", port) + section("route:slow", **{**route, **options})
+    return upstream("main", port) + jobs_route("slow", **options)
 
 
 def hand_in(client: Client, path: str, *fields: str, method: str = "POST", body: bytes = b"") -> str:
