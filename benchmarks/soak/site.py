@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class Site:
 
     def _wait_until_ready(self) -> None:
         """Return once the daemon says so: from then on it knows what a SIGHUP means."""
-        for _ in range(100):
+        for _ in range(300):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/ready", timeout=10).close()
             except URLError:  # refuses as yet, or says that it is not
@@ -108,14 +108,20 @@ class Site:
 
     def status(self) -> dict[str, Any]:
         """What ``/status`` says."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/status", timeout=10) as answer:
-            said: dict[str, Any] = json.load(answer)
-            return said
+        said: dict[str, Any] = json.loads(self._asked("status"))
+        return said
 
     def metrics(self) -> str:
         """What ``/metrics`` says."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
-            return str(answer.read().decode())
+        return self._asked("metrics").decode()
+
+    def _asked(self, name: str) -> bytes:
+        """Ask the admin listener; an upgrade ends its connections, so again where one of them ended."""
+        url = f"http://127.0.0.1:{self.admin}/{name}"
+        for _ in range(3):
+            with suppress(ConnectionResetError, TimeoutError), urllib.request.urlopen(url, timeout=10) as answer:
+                return bytes(answer.read())
+        raise RuntimeError(f"{url} does not answer")
 
     def states(self, upstream: str) -> dict[str, str]:
         """The state of each target of an upstream."""

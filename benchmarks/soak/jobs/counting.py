@@ -79,5 +79,7 @@ async def counting(delay: float, size: int = 0) -> AsyncIterator[Counting]:
     upstream = Counting(delay, size)
     async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0, backlog=1024) as server:
         upstream.port = server.sockets[0].getsockname()[1]
-        yield upstream
-        await upstream.stop()
+        try:
+            yield upstream
+        finally:
+            await upstream.stop()

@@ -26,6 +26,9 @@ DELAY = 1.0
 TIMES = 3
 """Of each: reloads by three, an upgrade, a stop."""
 
+UPGRADES = 3
+"""Times that an upgrade is asked for."""
+
 ENDED = 60.0
 
 
@@ -78,10 +81,14 @@ async def _reload(trial: Site, sections: str, turn: int, findings: Findings) -> 
 
 
 async def _upgrade(trial: Site, findings: Findings) -> None:
+    """Upgrade; asked for while a worker still reloads it is refused, and asked for again."""
     old = serving(trial)
-    trial.gateway.send(signal.SIGUSR2)
-    if not await replaced(trial, old, 30):
-        findings.expect(False, f"an upgrade left {serving(trial)} of {old}")
+    for _ in range(UPGRADES):
+        trial.gateway.send(signal.SIGUSR2)
+        if await replaced(trial, old, 15):
+            return
+    told = [line for line in trial.gateway.last_output(60).splitlines() if "upgrade" in line]
+    findings.expect(False, f"an upgrade left {serving(trial)} of {old}: {' / '.join(told[-3:])}")
 
 
 async def _stop(trial: Site, findings: Findings) -> None:
