@@ -10,6 +10,7 @@ from twistedgate.http.message import KeptResponse, Response
 from twistedgate.job_answers import JobAnswers, owner_of
 from twistedgate.jobs.job import INLINE, Job, State
 from twistedgate.testing import exchange
+from twistedgate.wire.serialise import NO_FRAMING
 
 ROUTE = "[route:r]\npath = *\nupstream = u\nasync = optional\n"
 
@@ -90,6 +91,20 @@ def test_a_kept_answer_is_dressed_by_nobody_and_tells_its_job() -> None:
     assert (answer.status, answer.phrase, answer.body, answer.length) == (203, b"Perhaps", b"out", 3)
     assert field_of(answer.headers, b"job-id") == telling.job.id
     assert telling.scene.wall() == WALL
+
+
+@pytest.mark.parametrize("status", [200, 304])
+def test_the_length_that_the_upstream_said_of_no_body_is_told_to_whoever_made_the_call(status: int) -> None:
+    telling = Telling()
+    telling.scene.ask("HEAD", "/", {"Prefer": "respond-async"})
+    telling.scene.finish(b"", status=status, headers=((b"Content-Length", b"1234"),))
+    job = telling.scene.job()
+    held = result_of(telling.answers.kept(job, is_held=True))
+    result = result_of(telling.answers.result(job))
+    assert held is not None
+    assert (held.headers.get_all(b"content-length"), held.length) == ([b"1234"], NO_FRAMING)
+    assert result.headers.get_all(b"content-length") == ([] if status == 200 else [b"1234"])
+    assert (result.length, result.body) == (0, b"")
 
 
 def test_an_answer_that_goes_while_it_is_given_is_cut_short() -> None:

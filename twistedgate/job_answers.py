@@ -36,6 +36,7 @@ from twistedgate.jobs.prefer import RESPOND_ASYNC
 from twistedgate.jobs.store import RESULT, StoreAway
 from twistedgate.problem import refuse
 from twistedgate.runtime import JobsPort
+from twistedgate.wire.serialise import NO_FRAMING
 
 T = TypeVar("T")
 
@@ -143,8 +144,12 @@ class JobAnswers:
         answer = None if job.is_gone or job.is_forgotten else await self.kept(job)
         return refuse(410, "job-gone") if answer is None else answer
 
-    async def kept(self, job: Job) -> Response | None:
-        """Return the upstream's answer to a job that succeeded; ``None`` if it is not kept any more."""
+    async def kept(self, job: Job, *, is_held: bool = False) -> Response | None:
+        """Return the upstream's answer to a job that succeeded; ``None`` if it is not kept any more.
+
+        ``is_held`` says that it goes to whoever made the call: in answer to HEAD with the length that the
+        upstream said (RFC 9110 section 8.6), which for whoever asks for the result is that of no body.
+        """
         head = job.head
         if head is None:
             return None
@@ -154,9 +159,9 @@ class JobAnswers:
             if piece is None:
                 return None
             first = piece
-        response = KeptResponse(head.status, _headers(head, job))
+        response = KeptResponse(head.status, _headers(head, job, keeps_length=is_held or head.status == 304))
         response.phrase = head.phrase
-        response.length = head.length
+        response.length = NO_FRAMING if is_held and job.call.method == "HEAD" else head.length
         is_whole = len(first) >= head.length
         response.body = first if is_whole else self.jobs.body(self._pieces(job.id, first, head.length))
         return response
@@ -172,6 +177,7 @@ class JobAnswers:
             number, left = number + 1, left - len(piece)
 
 
-def _headers(head: Head, job: Job) -> Headers:
-    fields = [field(name, value) for name, value in head.headers if name.lower() != b"job-id"]
+def _headers(head: Head, job: Job, *, keeps_length: bool) -> Headers:
+    dropped = (b"job-id",) if keeps_length else (b"job-id", b"content-length")
+    fields = [field(name, value) for name, value in head.headers if name.lower() not in dropped]
     return Headers((*fields, field(b"Job-Id", job.id.encode("ascii"))))

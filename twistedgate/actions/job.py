@@ -133,7 +133,7 @@ class JobAction:
         try:
             job = await self._answers.wait(job, hold)
             if job.state is State.SUCCEEDED and not job.is_forgotten:
-                return await self._answers.kept(job) or job
+                return await self._answers.kept(job, is_held=True) or job
         except Refusal:
             # the store is away, and the job is kept there all the same
             return job
