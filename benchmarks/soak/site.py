@@ -119,7 +119,8 @@ class Site:
         """Ask the admin listener; an upgrade ends its connections, so again where one of them ended."""
         url = f"http://127.0.0.1:{self.admin}/{name}"
         for _ in range(3):
-            with suppress(ConnectionResetError, TimeoutError), urllib.request.urlopen(url, timeout=10) as answer:
+            ended = suppress(ConnectionResetError, TimeoutError)
+            with ended, urllib.request.urlopen(url, timeout=10) as answer:
                 return bytes(answer.read())
         raise RuntimeError(f"{url} does not answer")
 
