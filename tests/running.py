@@ -105,6 +105,7 @@ class Running(GatewayService):
         self.reactor = Reactor()
         self.names = Names(**known)
         self.probe = Probe()
+        self.commits = 0
         self.file = folder / "twistedgate.ini"
         self.write(*sections)
         units = Units()
@@ -115,6 +116,8 @@ class Running(GatewayService):
 
     def _make_crew(self, program: Program) -> Alone:
         self.alone = Alone(self.reactor, self.configuration, self._units, self._make_watching, self._chance)
+        # a collection of all that the tests have loaded would be most of the time of a start and of a reload
+        self.alone.server.committed = self._committed
         return self.alone
 
     @property
@@ -126,6 +129,10 @@ class Running(GatewayService):
         now = time.monotonic  # as the listeners and the sweep have it
         probing = Probing(self.reactor, now, self._chance, self.probe)
         return Watching(now, self._resolver, probing, tls, witness)
+
+    def _committed(self) -> None:
+        """Count it; what the tests have loaded stays out of the collector's sight."""
+        self.commits += 1
 
     @staticmethod
     def _chance() -> float:

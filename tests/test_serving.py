@@ -12,8 +12,10 @@ from twisted.internet.protocol import Factory
 from tests.conftest import LoggedFailures
 from tests.downstream.conversation import get
 from tests.running import FRONT, WORD, Running, orders
+from twistedgate.alone import Alone
 from twistedgate.config.model import Configuration
 from twistedgate.downstream.listeners import CannotListen
+from twistedgate.net.collecting import keep_what_stays
 from twistedgate.serving import LONGEST_SWEEP, SHORTEST_SWEEP, Server, _sweep_interval
 from twistedgate.units import Units
 
@@ -58,6 +60,15 @@ def test_what_is_prepared_serves_once_it_is_committed(serving: Serving) -> None:
     assert (answer(serving), serving.source.accepting()) == (b"old", [8080])
     serving.server.commit(prepared)
     assert (answer(serving), serving.source.numbers()) == (b"new", [8080, 8081])
+
+
+def test_what_is_in_use_is_kept_out_of_the_collectors_sight(serving: Serving) -> None:
+    source = serving.source
+    plain = Alone(source.reactor, source.configuration, Units(), source._make_watching)
+    assert plain.server.committed is keep_what_stays
+    assert source.commits == 1
+    serving.server.commit(serving.server.prepare(serving.read(FRONT, WORD.format("new"))))
+    assert source.commits == 2
 
 
 def test_what_is_abandoned_leaves_nothing_behind(serving: Serving) -> None:

@@ -6,7 +6,6 @@ cannot fail, or abandoned.  This module does not know where configurations come 
 
 from __future__ import annotations
 
-import gc
 import secrets
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from twistedgate.downstream.listeners import Prepared as PreparedListeners
 from twistedgate.exchange import Exchange
 from twistedgate.gateway import Gateway
 from twistedgate.http.hops import Forwarder
+from twistedgate.net.collecting import keep_what_stays
 from twistedgate.net.descriptors import count_descriptors, raise_descriptors
 from twistedgate.net.opened import Opened
 from twistedgate.net.tls import ClientTLS, Read, UpstreamTLS, read_file
@@ -46,13 +46,6 @@ _log = Logger()
 LONGEST_SWEEP = 1.0
 SHORTEST_SWEEP = 0.02
 """Seconds between two looks at all deadlines; a quarter of the shortest timeout, between these two."""
-
-YOUNG_OBJECTS = 50_000
-"""Objects made and not yet freed before the collector looks for cycles.
-
-Exchanges leave none, and a few dozen under way at once are more than its usual 700, which made it look after
-every thirtieth request.
-"""
 
 OWN_DESCRIPTORS = 8
 """Descriptors that a running gateway needs besides connections: listeners, logs, probes, names."""
@@ -150,6 +143,8 @@ class Server:
         self._sweeping = LoopingCall(self._sweep)
         self.swept: Callable[[float], object] = lambda now: None
         """Called in each sweep: deadlines that are another's."""
+        self.committed: Callable[[], object] = keep_what_stays
+        """Called when a configuration is in use."""
 
     def _observe(self, exchange: Exchange) -> None:
         self._metrics.count(exchange)
@@ -241,11 +236,7 @@ class Server:
             self.access_log.reopen()
         self.jobs.commit(configuration, prepared.gateway.jobs, self._observe_run)
         self._sweep_every(_sweep_interval(configuration))
-        # what was frozen last time and is gone by now would stay for ever
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        self.committed()
 
     # time
 

@@ -20,7 +20,7 @@ from tests.workers.pretending import descriptors
 from twistedgate.balancing.health import State
 from twistedgate.config.model import Configuration
 from twistedgate.net.opened import Opened, open_listening
-from twistedgate.serving import CANNOT_BE_MADE
+from twistedgate.serving import CANNOT_BE_MADE, Server
 from twistedgate.units import Units
 from twistedgate.upstream.judging import Standing
 from twistedgate.workers.channel import HELLO, Channel, Message, adopt, pair
@@ -42,6 +42,15 @@ MORE = "[listener:more]\nendpoint = tcp:0:interface=127.0.0.1\n"
 OLD, NEW = WORD.format("old"), WORD.format("new")
 
 
+class Light(Worker):
+    """A worker that leaves what the tests have loaded out of the collector's sight."""
+
+    def _make_server(self, configuration: Configuration) -> Server:
+        server = super()._make_server(configuration)
+        server.committed = lambda: None
+        return server
+
+
 class Scene:
     """A worker, the supervisor's end of its channel, and clients."""
 
@@ -55,7 +64,7 @@ class Scene:
         self.row = self.board.row(self.board.take_row())
         self.places = Places(self.board, self.board.row(SUPERVISOR))
         self.places.join(self.row.number)
-        self.worker = Worker(loop.reactor, Units(), self.row)
+        self.worker = Light(loop.reactor, Units(), self.row)
         self.said: list[Message] = []
         self.boss = Channel(self.said.append, lambda: None)
         ours, theirs = pair()
@@ -342,6 +351,7 @@ def test_the_access_log_is_opened_anew_when_it_is_told_to(scene: Scene) -> None:
     log = scene.folder / "access.log"
     scene.log = str(log)
     scene.serve(OLD)
+    scene.loop.until(log.exists)
     log.rename(scene.folder / "access.log.1")
     scene.tell("reopen")
     scene.loop.until(log.exists)
