@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.jobs.test_job import CALL, TERMS
 from twistedgate.jobs.job import NewJob, State
-from twistedgate.jobs.ledger import ALL, FOR_NEW, MOST_TERMS, RECORD_COST, Ledger, weight
+from twistedgate.jobs.ledger import ALL, FOR_NEW, MOST_TERMS, RECORD_COST, Ledger, text_weight, weight
 from twistedgate.jobs.store import REQUEST, RESULT, StoreFull
 
 HEADERS = ((b"Cookie", b"a=b"), (b"Accept", b"*/*"))
@@ -27,16 +28,35 @@ def _end(ledger: Ledger, job: str, now: float) -> None:
 def test_a_job_leaves_in_two_steps_and_nothing_of_it_stays() -> None:
     ledger = Ledger(MUCH)
     record = ledger.add(NEW, 100.0)
-    assert ledger.used == RECORD_COST + len(b"body") + weight(HEADERS) + len(CALL.path)
+    assert ledger.used == RECORD_COST + len(b"body") + weight(HEADERS) + text_weight(NEW)
     _end(ledger, "id", 110.0)
     ledger.expire(169.0, 10)
     assert (ledger.forgotten, len(ledger.roll("o"))) == (0, 1)
     ledger.expire(170.0, 10)
-    assert (ledger.forgotten, record.is_emptied, ledger.used) == (1, True, RECORD_COST)
+    assert (ledger.forgotten, record.is_emptied) == (1, True)
+    assert ledger.used == RECORD_COST + text_weight(record)
     assert (len(ledger.roll("o")), len(ledger.roll(None))) == (0, 0)
     assert ledger.records == {"id": record}
     ledger.expire(230.0, 10)
     assert (ledger.records, ledger.used, ledger._keys, ledger._owners) == ({}, 0, {}, {})
+
+
+@pytest.mark.parametrize("chosen", ["path", "query", "authority", "owner", "caller", "key", "callback"])
+def test_whatever_a_client_chooses_the_length_of_is_counted(chosen: str) -> None:
+    long = "/" + "x" * 9999
+    if chosen in {"path", "query", "authority"}:
+        job = replace(NEW, call=replace(NEW.call, **cast("Any", {chosen: long})))
+    else:
+        job = replace(NEW, **cast("Any", {chosen: long}))
+    ledger = Ledger(MUCH)
+    ledger.add(job, 100.0)
+    assert ledger.used > 10_000 + RECORD_COST
+    _end(ledger, "id", 110.0)
+    ledger.expire(170.0, 10)
+    # a query is nobody's any more, and what is remembered takes what it takes
+    assert (ledger.used > 10_000) == (chosen != "query")
+    ledger.expire(230.0, 10)
+    assert (ledger.records, ledger.used) == ({}, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["", "k", "l"]), st.integers(1, 9))))

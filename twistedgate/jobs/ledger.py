@@ -35,6 +35,13 @@ def weight(fields: Sequence[tuple[bytes, bytes]]) -> int:
     return sum([len(name) + len(value) + FIELD_COST for name, value in fields])
 
 
+def text_weight(job: NewJob | Record) -> int:
+    """Return how many bytes the texts take that clients choose: a query alone may be as long as a head."""
+    call = job.call
+    of_call = len(call.path) + len(call.query) + len(call.authority)
+    return of_call + len(job.owner) + len(job.caller) + len(job.key) + len(job.callback)
+
+
 class Ledger:
     """The jobs that are kept; ``state_max`` bounds the memory for them."""
 
@@ -79,7 +86,7 @@ class Ledger:
 
     def add(self, new: NewJob, now: float) -> Record:
         """Keep a job; raises ``StoreFull``."""
-        cost = RECORD_COST + len(new.body or b"") + weight(new.call.headers) + len(new.call.path)
+        cost = RECORD_COST + len(new.body or b"") + weight(new.call.headers) + text_weight(new)
         self.charge(cost, FOR_NEW)
         self._number += 1
         record = self.records[new.id] = Record(new, self._number, now)
@@ -143,10 +150,11 @@ class Ledger:
         self.forgotten += 1
         self.drop_body(record, REQUEST)
         self.drop_body(record, RESULT)
-        # what its fields took, those that went with its end among them
-        self.used -= record.cost - RECORD_COST
-        record.cost = RECORD_COST
         record.empty()
+        # what its fields took, those that went with its end among them, but not what is still remembered
+        left = RECORD_COST + text_weight(record)
+        self.used -= record.cost - left
+        record.cost = left
         self._all.leave(record.number)
         roll = self._owners.get(record.owner)
         if roll is not None:

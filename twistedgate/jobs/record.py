@@ -186,5 +186,5 @@ class Record:
         """Leave only its name."""
         self.is_emptied = True
         self.head = self.result = self.body = None
-        self._plain_call = _plain(replace(self.call, headers=()))
+        self._plain_call = _plain(replace(self.call, query="", headers=()))
         self._call = None

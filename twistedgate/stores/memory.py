@@ -335,7 +335,7 @@ class MemoryStore:
     def _keep_answer(self, record: Record, head: Head, body: bytes | None) -> None:
         """Keep an answer in the place of the request, which is not needed any more."""
         ledger = self._ledger
-        size = weight(head.headers) + len(body or b"")
+        size = weight(head.headers) + len(head.phrase) + len(body or b"")
         spare = len(record.body or b"") + ledger.pieces.size(record.id, REQUEST)
         ledger.charge(size - spare)
         ledger.used += spare
