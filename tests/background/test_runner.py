@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
+from tests.background.test_kept import Sink
 from tests.conftest import LoggedFailures
 from tests.jobs.listening import Listener
 from tests.stores.world import CALL
@@ -32,9 +33,10 @@ from twistedgate.jobs.job import (
     Room,
     State,
     Submission,
+    Swept,
     Terms,
 )
-from twistedgate.jobs.store import RESULT, StoreAway
+from twistedgate.jobs.store import REQUEST, RESULT, StoreAway
 from twistedgate.net.task import Signal
 from twistedgate.stores.memory import MemoryStore
 
@@ -42,6 +44,7 @@ T = TypeVar("T")
 
 ROUTE = "reports"
 BACKOFF = 8.0
+TERMS = Terms(Delivery.AT_MOST_ONCE, ttl=600.0, queue_timeout=300.0, retries=2)
 
 
 def now(work: Coroutine[Any, Any, T]) -> T:
@@ -90,11 +93,14 @@ class Store(MemoryStore):
     is_away = False
     confirming: Signal[None] | None = None
     """Where it is set, an end is kept at once, and confirmed when this is set."""
+    answering: Signal[None] | None = None
+    """The same of claims."""
 
     def __init__(self, runner: str, state_max: int) -> None:
         super().__init__(runner, state_max)
         self.renewed: list[float] = []
         self.asked: list[Sequence[Room]] = []
+        self.swept: list[list[str] | None] = []
 
     async def renew(self, now: float) -> None:
         self.renewed.append(now)
@@ -102,7 +108,24 @@ class Store(MemoryStore):
 
     async def claim(self, rooms: Sequence[Room], now: float) -> list[Claim]:
         self.asked.append(rooms)
-        return await super().claim(rooms, now)
+        taken = await super().claim(rooms, now)
+        if self.answering is not None:
+            await self.answering
+        return taken
+
+    async def sweep(self, routes: Collection[str] | None, now: float) -> Swept:
+        self.swept.append(None if routes is None else sorted(routes))
+        return await super().sweep(routes, now)
+
+    async def put_piece(self, job: str, kind: str, number: int, piece: bytes) -> None:
+        if self.is_away:
+            raise StoreAway
+        await super().put_piece(job, kind, number, piece)
+
+    async def get_piece(self, job: str, kind: str, number: int) -> bytes | None:
+        if self.is_away:
+            raise StoreAway
+        return await super().get_piece(job, kind, number)
 
     async def finish(self, claim: Claim, end: End, now: float) -> bool:
         if self.is_away:
@@ -141,10 +164,11 @@ class Scene:
     def submit(self, method: str = "POST", concurrency: int = 0, **terms: Any) -> str:
         """Submit a job; without concurrency it is queued, and the runner takes it in the next turn."""
         identity = f"job-{len(self.action.asked)}-{terms}-{method}-{self.clock.seconds()}"
-        kept = Terms(Delivery.AT_MOST_ONCE, ttl=600.0, queue_timeout=300.0, retries=2)
         call = replace(CALL, method=method)
         callback = terms.pop("callback", "")
-        job = NewJob(identity, ROUTE, "", "caller", call, replace(kept, **terms), b"hello", callback=callback)
+        job = NewJob(
+            identity, ROUTE, "", "caller", call, replace(TERMS, **terms), b"hello", callback=callback
+        )
         submitted: Submission = now(self.store.submit(job, Limits(9, 9, concurrency), self.wall()))
         if submitted.claim is not None:
             self.runner.run(submitted.claim)
@@ -227,6 +251,50 @@ def test_a_large_answer_is_kept_in_pieces(scene: Scene) -> None:
     assert scene.job(identity).state == State.SUCCEEDED
     pieces = [now(scene.store.get_piece(identity, RESULT, number)) for number in range(3)]
     assert [piece and len(piece) for piece in pieces] == [INLINE, 10, None]
+
+
+def test_a_large_answer_waits_for_a_store_that_is_away(scene: Scene) -> None:
+    body = Body()
+    scene.action.script = [answer(body)]
+    identity = scene.submit(concurrency=1)
+    scene.store.is_away = True
+    body.receive(b"x" * (INLINE + 10))
+    body.finish()
+    scene.clock.advance(AGAIN)
+    assert scene.job(identity).state == State.RUNNING
+    scene.store.is_away = False
+    scene.clock.pump([AGAIN] * 3)
+    assert scene.state(identity) == (State.SUCCEEDED, "", 1)
+    assert now(scene.store.get_piece(identity, RESULT, 1)) == b"x" * 10
+
+
+def test_a_large_request_waits_for_a_store_that_is_away(scene: Scene) -> None:
+    scene.store.is_away = True
+    signal: Signal[Response] = Signal()
+    scene.action.script = [signal]
+    job = NewJob("large", ROUTE, "", "caller", replace(CALL, length=4), TERMS, None)
+    now(MemoryStore.put_piece(scene.store, "large", REQUEST, 0, b"four"))
+    submitted: Submission = now(scene.store.submit(job, Limits(9, 9, 1), scene.wall()))
+    assert submitted.claim is not None
+    scene.runner.run(submitted.claim)
+    sink = Sink()
+    body = scene.action.asked[0].request.body
+    assert not isinstance(body, bytes)
+    body.attach(sink)
+    scene.clock.advance(AGAIN)
+    assert (sink.taken, sink.ends) == ([], [])
+    scene.store.is_away = False
+    scene.clock.advance(AGAIN)
+    assert (sink.taken, sink.ends) == ([b"four"], ["whole"])
+
+
+def test_an_answer_that_broke_off_says_why(scene: Scene) -> None:
+    body = Body(b"half")
+    scene.action.script = [answer(body)]
+    identity = scene.submit("POST", concurrency=1)
+    scene.action.asked[0].reason = "read-timeout"
+    body.fail()
+    assert scene.state(identity) == (State.FAILED, "timeout", 1)
 
 
 @pytest.mark.parametrize("is_held", [True, False])
@@ -395,6 +463,30 @@ def test_an_end_that_is_heard_before_it_is_confirmed_is_no_reason_to_cut(scene: 
     confirmed.set(None)
     assert scene.job(identity).state is State.SUCCEEDED
     assert scene.listener.ends() == ["succeeded"]
+
+
+def test_who_ends_ends_no_jobs_of_routes_that_he_does_not_know(scene: Scene) -> None:
+    """A retiring process may go on for minutes, while its successors have other routes."""
+    scene.action.script = [Signal()]
+    scene.submit(concurrency=1)
+    scene.clock.advance(SWEEP)
+    drained(scene, 30.0)
+    scene.clock.advance(SWEEP)
+    assert scene.store.swept[-2:] == [[ROUTE], None]
+
+
+def test_what_is_claimed_when_it_ends_is_given_back_before_it_is_over(scene: Scene) -> None:
+    scene.runner.configure({ROUTE: 0})
+    identity = scene.submit()
+    answering: Signal[None] = Signal()
+    scene.store.answering = answering
+    scene.runner.configure({ROUTE: 1})
+    over = drained(scene, 30.0)
+    pass_time(scene, 1)
+    assert (over, scene.job(identity).state) == ([], State.RUNNING)
+    answering.set(None)
+    pass_time(scene, 1)
+    assert (over, scene.job(identity).state, scene.action.asked) == ([None], State.QUEUED, [])
 
 
 def test_signs_of_life_are_given_as_long_as_it_runs(scene: Scene) -> None:

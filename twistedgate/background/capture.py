@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from twistedgate.background.patient import Pieces
 from twistedgate.errors import UpstreamFailure
 from twistedgate.http.headers import Headers
 from twistedgate.http.message import BodySource
 from twistedgate.jobs.job import INLINE
-from twistedgate.jobs.store import RESULT, JobStore
+from twistedgate.jobs.store import RESULT
 from twistedgate.net.task import Signal
 
 
@@ -19,7 +20,7 @@ class Capture:
 
     kind = RESULT
 
-    def __init__(self, store: JobStore, job: str, source: BodySource, most: int) -> None:
+    def __init__(self, store: Pieces, job: str, source: BodySource, most: int) -> None:
         """``most`` bytes are taken, 0 for any number."""
         self.length = 0
         self._store = store

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twistedgate.background.capture import Capture
+from twistedgate.background.patient import Pieces
 from twistedgate.errors import ClientGone
 from twistedgate.http.message import BodySource
-from twistedgate.jobs.store import REQUEST, JobStore
+from twistedgate.jobs.store import REQUEST
 
 
 class Intake(Capture):
@@ -15,9 +16,7 @@ class Intake(Capture):
 
     kind = REQUEST
 
-    def __init__(
-        self, store: JobStore, job: str, source: BodySource, seen: Callable[[bytes], object]
-    ) -> None:
+    def __init__(self, store: Pieces, job: str, source: BodySource, seen: Callable[[bytes], object]) -> None:
         super().__init__(store, job, source, 0)
         self._seen = seen
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from twistedgate.background.patient import Pieces
 from twistedgate.http.message import BodySink
-from twistedgate.jobs.store import REQUEST, JobStore
+from twistedgate.jobs.store import REQUEST
 from twistedgate.net.task import Signal, Task
 
 
@@ -13,7 +14,7 @@ class KeptRequest:
     is_complete = True
     can_replay = True
 
-    def __init__(self, store: JobStore, job: str) -> None:
+    def __init__(self, store: Pieces, job: str) -> None:
         self._store = store
         self._job = job
         self._sink: BodySink | None = None

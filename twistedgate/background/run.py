@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from twistedgate.action import Action
 from twistedgate.background.capture import Capture, ResultTooLarge
 from twistedgate.background.kept import KeptRequest
+from twistedgate.background.patient import Pieces
 from twistedgate.errors import Refusal, UpstreamFailure
 from twistedgate.exchange import Exchange
 from twistedgate.http.headers import Headers, field
@@ -19,7 +20,7 @@ from twistedgate.http.message import Request, Response
 from twistedgate.http.target import RequestTarget
 from twistedgate.jobs.job import Claim, Head
 from twistedgate.jobs.schedule import Outcome
-from twistedgate.jobs.store import JobStore, StoreFull
+from twistedgate.jobs.store import StoreFull
 from twistedgate.pipeline import Pipeline
 
 Answer = tuple[Outcome, Head | None, bytes | None]
@@ -61,7 +62,7 @@ class RunExchange(Exchange):
         self.client = call.client
 
 
-def request_of(claim: Claim, store: JobStore) -> Request:
+def request_of(claim: Claim, store: Pieces) -> Request:
     """Return the request of a job, its body from the store if it is large."""
     call = claim.job.call
     host = call.authority.rpartition(":")[0] if ":" in call.authority.rpartition("]")[2] else call.authority
@@ -76,7 +77,7 @@ def request_of(claim: Claim, store: JobStore) -> Request:
     return request
 
 
-async def answer_of(exchange: RunExchange, runnable: Runnable, store: JobStore) -> Answer:
+async def answer_of(exchange: RunExchange, runnable: Runnable, store: Pieces) -> Answer:
     """Send a call, and return what the upstream answered, or why it did not."""
     try:
         response = await runnable.action.answer(exchange)
@@ -89,7 +90,8 @@ async def answer_of(exchange: RunExchange, runnable: Runnable, store: JobStore) 
             exchange.status, exchange.reason = response.status, response.reason
         body = await _capture(exchange, response, runnable.max_result, store)
     except (UpstreamFailure, Refusal) as failure:
-        return Outcome(reason=failure.reason), None, None
+        # of a body that broke off, the line has said why
+        return Outcome(reason=exchange.reason or failure.reason), None, None
     except (ResultTooLarge, StoreFull):
         return Outcome(reason="result-too-large"), None, None
     except Exception:  # noqa: BLE001 -- a third party's action or policy may raise anything
@@ -100,7 +102,7 @@ async def answer_of(exchange: RunExchange, runnable: Runnable, store: JobStore) 
     return Outcome(status=response.status), head, body
 
 
-async def _capture(exchange: RunExchange, response: Response, most: int, store: JobStore) -> bytes | None:
+async def _capture(exchange: RunExchange, response: Response, most: int, store: Pieces) -> bytes | None:
     """Return the body if it is small; a larger one is in the store.  Its bytes are counted."""
     body = response.body
     if isinstance(body, bytes):

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 
+from twistedgate.background.patient import PatientPieces
 from twistedgate.background.run import Answer, RunExchange, Runnable, answer_of, request_of
 from twistedgate.errors import ClientGone
 from twistedgate.jobs.job import Claim, Delivery, End, Head, Job, Room, State
@@ -88,6 +89,7 @@ class Runner:
         self._reactor = reactor
         self._find = find
         self._chance = chance
+        self._bodies = PatientPieces(store, reactor, AGAIN)
         self._rooms: dict[str, int] = {}
         self._is_configured = False
         self._runs: dict[str, _Run] = {}
@@ -138,9 +140,9 @@ class Runner:
         self._is_over = True
 
     async def _idle(self, seconds: float) -> None:
-        """Wait until no call is under way, for so many seconds at most."""
+        """Wait until no call is under way, nor a claim, for so many seconds at most."""
         over: Deferred[None] = deferLater(self._reactor, seconds)
-        while self._runs and not over.called:
+        while (self._runs or self._is_claiming) and not over.called:
             await deferLater(self._reactor, SWEEP / 10)
         over.addErrback(lambda cancelled: None).cancel()
 
@@ -166,7 +168,9 @@ class Runner:
 
     async def _sweep_once(self) -> None:
         try:
-            swept = await self.store.sweep(self._rooms.keys() if self._is_configured else None, self.wall())
+            # one who ends knows no routes but those of his time: others may have newer ones
+            routes = self._rooms.keys() if self._is_configured and not self._is_ending else None
+            swept = await self.store.sweep(routes, self.wall())
         finally:
             self._has_looked = True
         for job in swept.ended:
@@ -208,12 +212,19 @@ class Runner:
             except StoreAway:
                 return
             for claim in claims:
-                self.run(claim)
+                self._take(claim)
 
     def _claimed(self) -> None:
         self._is_claiming = False
         if self._is_wanted and not self._is_ending:
             self.wake()
+
+    def _take(self, claim: Claim) -> None:
+        """Perform a job that was waiting; whoever has begun to end since he asked for it does not."""
+        if self._is_ending:
+            self._apart(self._give_back(claim))
+        else:
+            self.run(claim)
 
     def run(self, claim: Claim) -> None:
         """Perform a job that was claimed for this process; too late, it is given back at once."""
@@ -293,13 +304,13 @@ class Runner:
     async def _call(self, run: _Run, runnable: Runnable) -> Answer:
         """Return what the upstream answered, or why it did not, and have it written down."""
         job = run.claim.job
-        exchange = RunExchange(run.claim, request_of(run.claim, self.store), self._reactor)
+        exchange = RunExchange(run.claim, request_of(run.claim, self._bodies), self._reactor)
         exchange.pipeline = runnable.pipeline
         exchange.response_timeout = runnable.timeout
         is_first = job.attempts == 1
         self.observer.began(job.route, exchange.opened - job.submitted if is_first else None)
         try:
-            answered = await answer_of(exchange, runnable, self.store)
+            answered = await answer_of(exchange, runnable, self._bodies)
             exchange.reason = exchange.reason or answered[0].reason
         except TimedOut:
             exchange.reason = "timeout"
