@@ -187,6 +187,13 @@ def test_an_upgrade_is_refused_where_every_call_is_a_job() -> None:
     assert scene.kept == 0
 
 
+@pytest.mark.parametrize("fields", [{}, {**ASYNC, **WEBSOCKET}])
+def test_a_call_that_is_no_job_cannot_say_that_it_is_one(fields: dict[str, str]) -> None:
+    scene = optional()
+    assert scene.ask("GET", "/reports/7", {"Job-Id": "forged", **fields}).status == 200
+    assert scene.upstream.sent[0].headers.get(b"job-id") is None
+
+
 # refused
 
 

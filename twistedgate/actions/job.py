@@ -83,11 +83,13 @@ class JobAction:
         request = exchange.request
         values = request.headers.get_all(b"prefer")
         preference = parse_prefer(values) if values else NOTHING
-        if not (preference.is_async or self._is_always):
-            return self.inner.answer(exchange)
-        if request.upgrade is not None:
-            if self._is_always:
-                raise Refusal(400, "no-upgrade")
+        is_straight = request.upgrade is not None
+        if is_straight and self._is_always:
+            raise Refusal(400, "no-upgrade")
+        if is_straight or not (preference.is_async or self._is_always):
+            if request.headers.has(b"job-id"):
+                # only the gateway says to an upstream of jobs which job a call is of
+                request.headers.remove(b"job-id")
             return self.inner.answer(exchange)
         return self._answer_by_job(exchange, preference)
 
