@@ -91,6 +91,33 @@ def test_a_change_that_was_missed_before_watching_is_found(ledger: Ledger) -> No
     assert told.times == 1
 
 
+def test_what_one_has_seen_is_told_to_those_who_know_it_as_it_was(ledger: Ledger) -> None:
+    claimed = begin(ledger)
+    job = claimed.job.id
+    watchers, told = Watchers(), Told()
+    watchers.watch(job, told)
+    watchers.note(find(ledger, job, NOW))
+    end(ledger, claimed)
+    times = [told.times]
+    for _ in range(2):
+        watchers.note(find(ledger, job, NOW))
+        times.append(told.times)
+    assert times == [0, 1, 1]
+    assert look(ledger, -1, watchers.seen())[1] == []
+
+
+def test_what_all_were_told_of_is_not_told_again_when_one_has_looked(ledger: Ledger) -> None:
+    claimed = begin(ledger)
+    job = claimed.job.id
+    watchers, told = Watchers(), Told()
+    watchers.watch(job, told)
+    watchers.note(find(ledger, job, NOW))
+    end(ledger, claimed)
+    watchers.tell_changed([job])
+    watchers.note(find(ledger, job, NOW))
+    assert told.times == 1
+
+
 def test_a_job_that_nobody_watches_any_more_is_not_told() -> None:
     watchers = Watchers()
     watchers.watch("a", Told())()

@@ -58,15 +58,24 @@ class Watchers:
         self._works.append(work)
 
     def note(self, job: Job | None) -> None:
-        """Remember how a job was seen by somebody here: its watchers need not hear of that."""
-        if job is not None and job.id in self._versions:
+        """Remember how a job was seen by somebody here, and tell those who know it as it was before."""
+        known = None if job is None else self._versions.get(job.id)
+        if job is not None and known is not None and known != job.version:
             self._versions[job.id] = job.version
+            if known != _UNSEEN:
+                self._call(job.id)
 
     def tell_changed(self, jobs: Iterable[str]) -> None:
         """Call those who watch these jobs."""
         for job in jobs:
-            for changed in tuple(self._jobs.get(job, ())):
-                changed()
+            if job in self._versions:
+                # whoever of them looks first tells the others nothing new
+                self._versions[job] = _UNSEEN
+                self._call(job)
+
+    def _call(self, job: str) -> None:
+        for changed in tuple(self._jobs.get(job, ())):
+            changed()
 
     def tell_work(self) -> None:
         """Call those who wait for work."""
@@ -82,7 +91,8 @@ class Watchers:
         """Take what ``look`` found, and tell those who watch."""
         changed = [(job, version) for job, version in versions if job in self._versions]
         self._versions.update(changed)
-        self.tell_changed(job for job, _ in changed)
+        for job, _ in changed:
+            self._call(job)
 
 
 def look(ledger: Ledger, last: int, seen: bytes) -> tuple[int, list[tuple[str, int]], bool]:
