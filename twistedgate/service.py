@@ -44,7 +44,7 @@ from twistedgate.reloading import Reloading, names_of
 from twistedgate.serving import CannotServe, TLSOf, fault
 from twistedgate.stores.choosing import make_store
 from twistedgate.units import Units
-from twistedgate.upgrading import NO_PROGRAM, Program, Upgrading
+from twistedgate.upgrading import NO_PROGRAM, Pidfile, Program, Upgrading
 from twistedgate.upstream.judging import Watching
 from twistedgate.upstream.lookup import SystemLookup
 from twistedgate.upstream.probe import HTTPProbe
@@ -96,6 +96,7 @@ class GatewayService(Service):
         self._reactor = reactor
         self._units = units
         self._user = program.user
+        self._pidfile = Pidfile(program.pidfile)
         self._resolver = self._make_resolver()
         self._opening = Settling(self._resolver)
         self._reloading = Reloading(
@@ -323,8 +324,14 @@ class GatewayService(Service):
 
     def _desert(self) -> None:
         """Nobody can serve any more: end, and say by the exit status that it was not well."""
-        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._fail)
         self._stop_reactor()
+
+    def _fail(self) -> None:
+        """End as failed, which twistd has no way for; it would take its pidfile away."""
+        with suppress(OSError):
+            self._pidfile.take_away()
+        os._exit(1)
 
     def _stop_reactor(self) -> None:
         # a second signal, or the end of the drain, may find it on its way down already

@@ -245,6 +245,7 @@ def test_what_ends_a_worker_is_in_the_log_of_a_daemon_in_the_background(
     pid = int(pidfile.read_text())
     until(lambda: "worker 1: Fatal: no shell left" in log.read_text(), "it is logged")
     until(lambda: not is_alive(pid), "the daemon has ended")
+    assert not pidfile.exists()
 
 
 # the supervisor dies
