@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, gatherResults
+from twisted.internet.task import deferLater
 
 from tests.stores.sqlite.world import SqliteWorld
 from tests.stores.suite import StoreSuite
@@ -131,6 +134,20 @@ async def test_processes_that_compete_for_jobs_share_them(keeping: Keeping, worl
 # what one store does for whoever left
 
 
+class Stay:
+    """An errand that the thread stays with until it is let go."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.may_go = threading.Event()
+        self.begun: Deferred[None] = Deferred()
+        self._reactor = store._reactor
+        store._thread.perform(self._wait).addErrback(lambda away: away.trap(StoreAway))
+
+    def _wait(self, _: Ledger) -> None:
+        self._reactor.callFromThread(self.begun.callback, None)
+        assert self.may_go.wait(10.0)
+
+
 async def test_a_claim_that_nobody_waited_for_is_put_back(keeping: Keeping) -> None:
     job = await keeping.queue()
     leaving: Deferred[list[Claim]] = ensureDeferred(keeping.claim())
@@ -153,6 +170,36 @@ async def test_a_job_whose_submitter_left_is_run_by_another(keeping: Keeping) ->
     while not again:
         again = ids(await keeping.claim())
     assert again == [new.id]
+
+
+@pytest.mark.parametrize("key", ["", "k-1"])
+@pytest.mark.parametrize("concurrency", [0, 1])
+async def test_a_job_that_was_kept_too_late_to_be_accepted_is_known_by_its_key_or_not_at_all(
+    keeping: Keeping, key: str, concurrency: int
+) -> None:
+    store = keeping.store
+    assert isinstance(store, SqliteStore)
+    first = Stay(store)
+    await first.begun
+    limits = replace(MANY, concurrency=concurrency)
+    new = new_job(key=key, callback="https://client.example/")
+    submitting = ensureDeferred(store.submit(new, limits, keeping.world.now))
+    third = Stay(store)
+    first.may_go.set()
+    # by now the submission is in the batch of the third
+    await third.begun
+    for errand in store._thread._outstanding:
+        errand.since -= 60.0
+    store._thread.expire()
+    with pytest.raises(StoreAway):
+        await submitting
+    third.may_go.set()
+    while store._thread._is_stuck or store._thread._outstanding:
+        await deferLater(store._reactor, 0.01)  # type: ignore[arg-type]
+    found = await store.find(new.id, keeping.world.now)
+    assert (found.state if found else None) == (State.QUEUED if key else None)
+    counted = await store.counts(keeping.world.now)
+    assert [count.queued + count.running for count in counted.values()] == ([1] if key else [])
 
 
 # many at once

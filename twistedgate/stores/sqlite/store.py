@@ -30,6 +30,7 @@ from twistedgate.jobs.job import (
     State,
     Submission,
     Swept,
+    Verdict,
 )
 from twistedgate.jobs.store import StoreAway, StoreFull
 from twistedgate.stores.sqlite import bodies, owning, running, submitting, sweeping, telling
@@ -115,11 +116,22 @@ class SqliteStore:
     async def submit(self, job: NewJob, limits: Limits, now: float) -> Submission:
         """Keep a job, or say why not; when this returns, it is on the disk."""
         call = write_call(job.call)
-        submission = await self._thread.perform_together(
-            submitting.submit,
-            submitting.Handed(job, call, limits, now),
-            late=lambda late: self._unclaim([late.claim] if late.claim else [], now),
-        )
+        was_refused = False
+
+        def undo(late: Submission) -> None:
+            if was_refused and late.verdict is Verdict.ACCEPTED and not job.key:
+                # with a key the next attempt finds it; without one nobody knows of it
+                self._thread.perform(lambda ledger: submitting.withdraw(ledger, job.id)).addErrback(_ignore)
+            elif late.claim is not None:
+                self._unclaim([late.claim], now)
+
+        try:
+            submission = await self._thread.perform_together(
+                submitting.submit, submitting.Handed(job, call, limits, now), late=undo
+            )
+        except StoreAway:
+            was_refused = True
+            raise
         self._watchers.note(submission.job)
         return submission
 
@@ -230,7 +242,7 @@ class SqliteStore:
                 running.put_back(ledger, claim, now, now)
 
         # if that fails too, the jobs are free when this runner ends
-        self._thread.perform(put_back).addErrback(lambda _: None)
+        self._thread.perform(put_back).addErrback(_ignore)
 
     def _kept(self, jobs: list[str], routes: list[str]) -> None:
         """Tell what a transaction changed."""
@@ -276,6 +288,10 @@ class SqliteStore:
     def _not_looked(self, _: object) -> None:
         # it is told to those who ask for jobs
         self._is_looking = False
+
+
+def _ignore(_: object) -> None:
+    """Nobody waits for it any more."""
 
 
 @contextmanager

@@ -33,6 +33,13 @@ _COMES_FIRST: Final = """
 _BY_KEY: Final = f"SELECT {JOB} FROM jobs WHERE route = ? AND caller = ? AND key = ? AND key <> ''"  # noqa: S608 -- ours
 
 
+_END: Final = """
+    UPDATE jobs SET state = 4, callback = '' WHERE id = ? AND version = 1 AND (state = 0 OR runner = ?)
+    RETURNING seq, route
+"""
+"""What is to be erased leaves the queue first, or its run: what is counted of a route goes by states."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handed:
     """What one client hands in."""
@@ -50,6 +57,18 @@ def submit(ledger: Ledger, handed: Sequence[Handed]) -> list[Submission]:
     submissions = [desk.take(one) for one in handed]
     desk.write()
     return submissions
+
+
+def withdraw(ledger: Ledger, job: str) -> bool:
+    """Erase a job whose submitter was told that it is not kept, unless somebody else runs it by now."""
+    row = ledger.one(_END, (job, ledger.runner))
+    if row is None:
+        return False
+    seq, route = row
+    ledger.execute("DELETE FROM jobs WHERE seq = ?", (seq,))
+    ledger.changed.append(job)
+    ledger.free_slots((route,))
+    return True
 
 
 class _Desk:
