@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import capturedLogs, formatEvent
 
 from tests.stores.redis.server import RedisServer
+from tests.stores.world import Keeping, ids
+from twistedgate.jobs.job import Counts
 from twistedgate.stores.redis.dial import Dial
 from twistedgate.stores.redis.line import Refused
 from twistedgate.stores.redis.lua import SCRIPTS, Scripts
+from twistedgate.stores.redis.store import RedisStore
 
 
 class Redis:
@@ -89,3 +93,100 @@ async def test_all_keys_of_a_prefix_are_in_one_slot_of_a_cluster(
 ) -> None:
     prefix = Scripts("gate").prefix
     assert (prefix.index("{"), prefix.index("}")) == (0, 5)
+
+
+# what Redis has thrown away (it may, where it is told to), and what somebody else has written
+
+
+def name_of(keeping: Keeping, kind: str) -> str:
+    """Return the name of a key."""
+    assert isinstance(keeping.store, RedisStore)
+    return f"{keeping.store.scripts.prefix}{kind}"
+
+
+def lose(server: RedisServer, keeping: Keeping, job: str, damage: str) -> None:
+    """Let what is known of a job be lost, or be something else."""
+    key = name_of(keeping, f"job:{job}")
+    server.ask("DEL", key)
+    if damage == "another":
+        server.ask("SET", key, "of another program")
+
+
+DAMAGES = pytest.mark.parametrize("damage", ["evicted", "another"])
+
+
+@DAMAGES
+async def test_a_queued_job_that_is_lost_keeps_no_other_from_being_run(
+    keeping: Keeping, own_server: RedisServer, damage: str
+) -> None:
+    lost, other = await keeping.queue(), await keeping.queue()
+    lose(own_server, keeping, lost, damage)
+    assert ids(await keeping.claim()) == [other]
+    assert await keeping.counts() == Counts(0, 1)
+    assert not await keeping.is_known(lost)
+
+
+@DAMAGES
+async def test_a_running_job_that_is_lost_gives_its_slot_back(
+    keeping: Keeping, own_server: RedisServer, damage: str
+) -> None:
+    claim = await keeping.begin()
+    lose(own_server, keeping, claim.job.id, damage)
+    assert await keeping.finish(claim) is False
+    await keeping.pass_time(1)
+    assert await keeping.counts() == Counts(0, 0)
+
+
+@DAMAGES
+async def test_time_goes_on_for_others_where_a_job_is_lost(
+    keeping: Keeping, own_server: RedisServer, damage: str
+) -> None:
+    ended = (await keeping.begin(callback="https://a.example/")).job.id
+    assert await keeping.store.cancel(ended, keeping.world.now)
+    lost = await keeping.queue(callback="https://a.example/")
+    other = await keeping.queue(callback="https://b.example/")
+    for job in (lost, ended):
+        lose(own_server, keeping, job, damage)
+    await keeping.pass_time(10_000)
+    assert (await keeping.find(other)).reason == "expired-in-queue"
+    told = await keeping.store.due_callbacks(9, keeping.world.now)
+    assert [callback.job.id for callback in told] == [other]
+    for index in ("deadlines", "expiry"):
+        left = own_server.ask("ZRANGE", name_of(keeping, index), 0, -1)
+        assert {lost.encode(), ended.encode()}.isdisjoint(left)
+
+
+DAMAGED = pytest.mark.parametrize(
+    "fields", [("new", "{"), ("new", "[1, 2]"), ("submitted", "long ago"), ("new", '[["r"], [], []]')]
+)
+
+
+@DAMAGED
+async def test_a_job_that_cannot_be_read_is_run_by_nobody_and_keeps_nobody_up(
+    keeping: Keeping, own_server: RedisServer, fields: tuple[str, str]
+) -> None:
+    damaged, other = await keeping.queue(), await keeping.queue()
+    own_server.ask("HSET", name_of(keeping, f"job:{damaged}"), *fields)
+    with capturedLogs() as logs:
+        assert ids(await keeping.claim()) == [other]
+    (said,) = [formatEvent(event) for event in logs if damaged in (formatEvent(event) or "")]
+    assert said is not None
+    assert "cannot be read" in said
+    assert await keeping.counts() == Counts(0, 1)
+    listed = await keeping.store.list_jobs(None, None, 9, "", keeping.world.now)
+    assert [job.id for job in listed.jobs] == [other]
+
+
+@DAMAGED
+async def test_a_job_that_cannot_be_read_is_told_to_nobody_and_keeps_nobody_up(
+    keeping: Keeping, own_server: RedisServer, fields: tuple[str, str]
+) -> None:
+    damaged, other = [
+        (await keeping.begin(callback=f"https://{host}.example/")).job.id for host in ("a", "b")
+    ]
+    for job in (damaged, other):
+        await keeping.store.cancel(job, keeping.world.now)
+    own_server.ask("HSET", name_of(keeping, f"job:{damaged}"), *fields)
+    told = await keeping.store.due_callbacks(9, keeping.world.now)
+    assert [callback.job.id for callback in told] == [other]
+    assert own_server.ask("ZRANGE", name_of(keeping, "callbacks"), 0, -1) == [other.encode()]

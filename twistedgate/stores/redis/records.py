@@ -33,6 +33,9 @@ _CALL = ("method", "path", "query", "authority", "scheme", "client", "listener",
 _of_call = attrgetter(*_CALL, "groups", "length")
 _of_terms = attrgetter(*Terms.__slots__)
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What reading a job raises that somebody else has written."""
+
 Argument = bytes | str | int
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -121,6 +124,14 @@ def read_job(view: Sequence[Any]) -> Job | None:
     job = remembered_job(view)
     is_over = job.finished is not None and _age(view) >= 2 * job.terms.ttl
     return None if is_over else job
+
+
+def listed_job(view: Sequence[Any]) -> Job | None:
+    """Return a job of a list, ``None`` of one that is not to be known, or that cannot be read."""
+    try:
+        return read_job(view)
+    except UNREADABLE:
+        return None
 
 
 def remembered_job(view: Sequence[Any]) -> Job:

@@ -46,8 +46,10 @@ from twistedgate.stores.redis.line import Lost
 from twistedgate.stores.redis.lua import Scripts
 from twistedgate.stores.redis.pieces import Pieces
 from twistedgate.stores.redis.records import (
+    UNREADABLE,
     Argument,
     end_record,
+    listed_job,
     milliseconds,
     octets,
     read_claim,
@@ -197,7 +199,7 @@ class RedisStore:
         while not is_all and len(jobs) < limit:
             wanted = min(limit - len(jobs), LIST_AT_ONCE)
             below, is_all, views = await self._run("list", index, below, state or "", wanted)
-            jobs.extend(job for job in map(read_job, views) if job is not None)
+            jobs.extend(job for job in map(listed_job, views) if job is not None)
         return Page(tuple(jobs), "" if is_all or not isinstance(below, bytes) else below.decode())
 
     # time, and what is known
@@ -248,8 +250,14 @@ class RedisStore:
         """Take callbacks that are due, for a minute each."""
         taken = []
         for attempts, telling, view in await self._run("due_callbacks", limit):
-            job = remembered_job(view)
-            taken.append(Callback(job, job.callback, attempts, telling))
+            try:
+                job = remembered_job(view)
+            except UNREADABLE as error:
+                _log_unreadable(view[-2], error)
+                with contextlib.suppress(StoreAway):
+                    await self._run("callback_ended", view[-2], telling, "")
+            else:
+                taken.append(Callback(job, job.callback, attempts, telling))
         return taken
 
     async def callback_ended(self, callback: Callback, next_try: float | None, now: float) -> None:
@@ -288,10 +296,22 @@ class RedisStore:
             if room.wanted > 0:
                 wanted += octets(room.route), room.concurrency, room.wanted
         taken = await self._run("claim", self.runner, self._session.epoch, *wanted) if wanted else []
-        claims = [read_claim(one) for one in taken]
-        for claim in claims:
-            self._session.hold(claim)
-            self._ear.tell(claim.job.id)
+        claims: list[Claim] = []
+        unreadable: list[bytes] = []
+        for one in taken:
+            try:
+                claim = read_claim(one)
+            except UNREADABLE as error:
+                unreadable.append(one[0] if len(one) == 1 else one[-1][-2])
+                _log_unreadable(unreadable[-1], error)
+            else:
+                claims.append(claim)
+                self._session.hold(claim)
+                self._ear.tell(claim.job.id)
+        # the others are run whatever becomes of these
+        with contextlib.suppress(StoreAway):
+            for job in unreadable:
+                await self._run("cancel", job)
         return claims
 
     async def _end(self, script: str, claim: Claim, *arguments: Argument, len_of: int = 0) -> bool:
@@ -332,6 +352,16 @@ class RedisStore:
         end = self._clock.seconds() + limit
         while not holds() and self._clock.seconds() < end:
             await deferLater(self._clock, 0.01)
+
+
+def _log_unreadable(job: bytes, error: Exception) -> None:
+    _log.error(
+        "job {job} is lost in Redis, or cannot be read: nobody runs it or tells of it ({kind}: {error}); "
+        "see maxmemory-policy there, and who else writes to it",
+        job=job.decode("ascii", "replace"),
+        kind=type(error).__name__,
+        error=error,
+    )
 
 
 def _ended(pairs: Sequence[Sequence[bytes]], reason: str) -> list[EndedJob]:

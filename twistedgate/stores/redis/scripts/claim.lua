@@ -1,4 +1,5 @@
--- Take jobs that are due, for each room (route, concurrency, wanted) the highest priority's oldest first.
+-- Take jobs that are due, for each room (route, concurrency, wanted) the highest priority's oldest first.  Of one
+-- that is lost only the id is returned.
 local runner, epoch = ARGV[2], ARGV[3]
 if is_stale(runner, epoch) then return redis.error_reply('STALE the connection was given up') end
 
@@ -12,11 +13,18 @@ for at = 4, #ARGV, 3 do
       local id = first_ready(route)
       if not id then break end
       local job = load(id)
-      dequeue(job)
-      local fence = begin(job, runner)
-      changed(job)
-      claims[#claims + 1] = {fence, call('HGET', job.key, 'request'), view(id)}
-      free = free - 1
+      if job then
+        dequeue(job)
+        local fence = begin(job, runner)
+        changed(job)
+        claims[#claims + 1] = {fence, call('HGET', job.key, 'request'), view(id)}
+        free = free - 1
+      else
+        dequeue_lost(id)
+        -- also where it was in no other queue
+        if first_ready(route) == id then call('ZPOPMIN', P .. 'ready:' .. route) end
+        claims[#claims + 1] = {id}
+      end
     end
   end
 end

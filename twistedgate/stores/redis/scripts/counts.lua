@@ -7,7 +7,9 @@ for _, route in ipairs(call('SMEMBERS', P .. 'routes')) do
     call('SREM', P .. 'routes', route)
   else
     local oldest = call('ZRANGE', P .. 'waiting:' .. route, 0, 0)[1]
-    counts[#counts + 1] = {route, queued, running, oldest and call('HGET', P .. 'job:' .. oldest, 'submitted') or false}
+    local since = oldest and of_job(oldest, 'submitted')[1]
+    if not tonumber(since or '') then since = false end
+    counts[#counts + 1] = {route, queued, running, since}
   end
 end
 return counts

@@ -3,7 +3,7 @@ local _, id, kind, fence = unpack(ARGV)
 local body = P .. 'body:' .. id .. ':' .. kind
 if fence ~= '' then
   call('UNLINK', body .. ':' .. fence)
-elseif kind == 'request' or call('HGET', P .. 'job:' .. id, 'state') ~= 'succeeded' then
+elseif kind == 'request' or of_job(id, 'state')[1] ~= 'succeeded' then
   call('UNLINK', body)
   call('HDEL', P .. 'job:' .. id, kind)
 end

@@ -4,8 +4,8 @@ local found, at = {}, below
 for _ = 1, 20 do
   local ids = call('ZREVRANGEBYSCORE', P .. index, '(' .. at, '-inf', 'WITHSCORES', 'LIMIT', 0, 50)
   for n = 1, #ids, 2 do
-    local seen = call('HMGET', P .. 'job:' .. ids[n], 'state', 'finished', 'ttl')
-    local gone = seen[2] and tonumber(seen[2]) + tonumber(seen[3]) <= now
+    local seen = of_job(ids[n], 'state', 'finished', 'ttl')
+    local gone = seen[2] and (tonumber(seen[2]) or 0) + (tonumber(seen[3]) or 0) <= now
     if seen[1] and not gone and (state == '' or state == seen[1]) then
       if #found == tonumber(limit) then return {at, 0, found} end
       found[#found + 1] = view(ids[n])

@@ -48,8 +48,15 @@ local function place(id, seq) return string.format('%016.0f', seq) .. id end
 
 local function of_place(member) return string.sub(member, 17) end
 
+-- Fields of a job, none where it is lost: a Redis may be told to throw away what is used least, and somebody
+-- else may have written there.  One job that is lost must not stop a script that many wait for.
+local function of_job(id, ...)
+  local seen = redis.pcall('HMGET', P .. 'job:' .. id, ...)
+  return seen.err and {} or seen
+end
+
 local function view(id)
-  local seen = call('HMGET', P .. 'job:' .. id, unpack(VIEW))
+  local seen = of_job(id, unpack(VIEW))
   if not seen[1] then return false end
   seen[#VIEW + 1] = id
   seen[#VIEW + 2] = string.format('%.0f', now)
@@ -57,9 +64,11 @@ local function view(id)
 end
 
 local function load(id)
-  local f = call('HMGET', P .. 'job:' .. id, 'state', 'route', 'caller', 'runner', 'fence', 'seq', 'priority',
-                 'ttl', 'patience', 'again', 'callback', 'submitted', 'finished', 'forgotten')
+  local f = of_job(id, 'state', 'route', 'caller', 'runner', 'fence', 'seq', 'priority', 'ttl', 'patience', 'again',
+                   'callback', 'submitted', 'finished', 'forgotten')
   if not f[1] then return nil end
+  -- what the steps of its life count with
+  if not (tonumber(f[6]) and tonumber(f[7]) and tonumber(f[8]) and tonumber(f[9]) and tonumber(f[12])) then return nil end
   return {id = id, key = P .. 'job:' .. id, state = f[1], route = f[2], caller = f[3], runner = f[4],
           fence = tonumber(f[5]), seq = tonumber(f[6]), priority = tonumber(f[7]), ttl = tonumber(f[8]),
           patience = tonumber(f[9]), again = f[10] == '1', callback = f[11], submitted = tonumber(f[12]),
@@ -99,6 +108,29 @@ local function dequeue(job)
   call('ZREM', P .. 'deadlines', job.id)
   if call('HINCRBY', P .. 'shares:' .. job.route, job.caller, -1) <= 0 then
     call('HDEL', P .. 'shares:' .. job.route, job.caller)
+  end
+end
+
+-- Take a job that is lost out of the queue that it is in.
+local function dequeue_lost(id)
+  for _, route in ipairs(call('SMEMBERS', P .. 'routes')) do
+    local waiting = P .. 'waiting:' .. route
+    local seq = call('ZSCORE', waiting, id)
+    if seq then
+      call('ZREM', P .. 'ready:' .. route, place(id, seq))
+      call('ZREM', P .. 'later:' .. route, place(id, seq))
+      call('ZREM', waiting, id)
+      -- whose share it took is lost with it
+      if call('EXISTS', waiting) == 0 then call('DEL', P .. 'shares:' .. route) end
+    end
+  end
+  call('ZREM', P .. 'deadlines', id)
+end
+
+-- Take jobs that are lost out of those under way: some each time, as there may be many.
+local function leave_lost(running)
+  for _, id in ipairs(call('SRANDMEMBER', running, 8)) do
+    if not of_job(id, 'state')[1] then call('SREM', running, id) end
   end
 end
 
@@ -197,7 +229,7 @@ end
 local function promote(route)
   local later = P .. 'later:' .. route
   for _, member in ipairs(call('ZRANGEBYSCORE', later, '-inf', now, 'LIMIT', 0, BATCH)) do
-    local priority = call('HGET', P .. 'job:' .. of_place(member), 'priority')
+    local priority = of_job(of_place(member), 'priority')[1]
     call('ZREM', later, member)
     if priority then call('ZADD', P .. 'ready:' .. route, -tonumber(priority), member) end
   end

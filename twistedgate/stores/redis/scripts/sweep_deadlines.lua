@@ -7,6 +7,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', now, 'LIMIT'
     conclude(job, 'failed', 'expired-in-queue')
     ended[#ended + 1] = {id, job.route}
   else
+    if not job then dequeue_lost(id) end
     call('ZREM', P .. 'deadlines', id)
   end
 end

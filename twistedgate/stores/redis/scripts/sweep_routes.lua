@@ -23,7 +23,7 @@ for _, route in ipairs(call('SDIFF', P .. 'routes', unpack(served))) do
       conclude(job, 'failed', 'route-gone')
       ended[#ended + 1] = {id, job.route}
     else
-      call('ZREM', P .. 'waiting:' .. route, id)
+      dequeue_lost(id)
     end
   end
   if #ended == BATCH then return {1, ended} end

@@ -3,7 +3,9 @@ renew(ARGV[2])
 if ARGV[3] == '1' then
   for _, route in ipairs(call('SMEMBERS', P .. 'routes')) do
     if call('ZCOUNT', P .. 'later:' .. route, '-inf', now) > 0 then work(route) end
+    leave_lost(P .. 'running:' .. route)
   end
+  leave_lost(P .. 'runs:' .. ARGV[2])
 end
 if not beat() then return {0, 0, {}} end
 
