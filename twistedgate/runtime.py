@@ -53,6 +53,10 @@ class UpstreamPort(Protocol):
 class JobWatch(Protocol):
     """Waits for changes of one job, from the moment that it was made."""
 
+    @property
+    def is_vain(self) -> bool:
+        """Whether nothing more is to be waited for here: this process ends, and does not run the job."""
+
     async def changed(self, seconds: float) -> bool:
         """Wait until the job may have changed since the last time; ``False`` if it did not in time."""
 

@@ -314,6 +314,27 @@ def test_a_job_that_ends_before_it_is_cancelled_is_forgotten() -> None:
     assert (asking.state, asking.scene.job().is_forgotten) == (State.SUCCEEDED, True)
 
 
+@pytest.mark.parametrize("below", ["", "/result", "/events"])
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_process_that_ends_holds_nobody_for_what_it_does_not_run(below: str, is_here: bool) -> None:
+    asking = Asking()
+    headers = {**ALICE, "Prefer": "wait=5"}
+    before = asking.begin(below, headers)
+    assert not before.is_done
+    asking.scene.jobs.end_waits(lambda job: is_here)
+    after = asking.begin(below, headers)
+    for client in (before, after):
+        assert client.is_done is not is_here
+        assert client.answer is not None or is_here
+    if is_here:
+        asking.scene.finish()
+    elif below == "/events":
+        assert before.answer is not None
+        assert before.answer.is_whole
+        assert before.answer.body.count(b"event: running") == 1
+    assert asking.scene.store.memory.watches == {}
+
+
 # its events
 
 

@@ -57,6 +57,17 @@ def test_what_was_begun_goes_on_without_who_waits() -> None:
     assert staying.claims == []
 
 
+def test_at_the_end_nobody_waits_but_for_what_runs_here() -> None:
+    scene = Scene()
+    here, elsewhere, left = (scene.jobs.watch(job) for job in ("here", "elsewhere", "left"))
+    waiting = [Begun(watch.changed(5.0)) for watch in (here, elsewhere)]
+    left.stop()
+    scene.jobs.end_waits(lambda job: job == "here")
+    assert [one.is_done for one in waiting] == [True, True]
+    assert [watch.is_vain for watch in (here, elsewhere)] == [False, True]
+    assert scene.jobs.watch("new").is_vain
+
+
 def test_what_goes_wrong_apart_goes_wrong_for_who_waits() -> None:
     async def fail() -> None:
         raise StoreFull

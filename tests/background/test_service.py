@@ -177,6 +177,13 @@ def test_a_drain_gives_back_what_is_not_done_in_time(scene: Scene, is_safe: bool
     assert len(drained) == 1
 
 
+def test_a_drain_lets_those_go_who_wait_for_what_does_not_run_here(scene: Scene) -> None:
+    started(scene)
+    watches = [scene.service.port.watch(job) for job in (scene.submit("orders"), "elsewhere")]
+    scene.service.drain(5.0)
+    assert [watch.is_vain for watch in watches] == [False, True]
+
+
 def test_what_is_handed_in_after_the_drain_is_given_back(scene: Scene) -> None:
     started(scene)
     scene.service.drain(5.0)

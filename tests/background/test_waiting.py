@@ -56,6 +56,17 @@ def test_who_waits_for_no_time_does_not_wait() -> None:
     assert result_of(scene.watch.changed(-1.0)) is False
 
 
+def test_who_waits_in_vain_does_not_wait() -> None:
+    scene, vain = Scene(), [False]
+    watch = Watch(scene.store, scene.claim.job.id, scene.clock, lambda: vain[0])
+    waiting = Begun(watch.changed(5.0))
+    vain[0] = True
+    assert (waiting.is_done, watch.is_vain) == (False, True)
+    watch.wake()
+    assert waiting.result is True
+    assert result_of(watch.changed(5.0)) is False
+
+
 def test_who_leaves_leaves_nothing_behind() -> None:
     scene = Scene()
     waiting = Begun(scene.watch.changed(5.0))

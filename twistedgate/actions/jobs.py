@@ -4,7 +4,8 @@ Rules
 - A job is looked for before anything else is judged: of an unknown id, another's id and a caller that nobody
   identified, each method gets the same 404, by the same way.
 - ``Prefer: wait=N`` holds an answer until the job is finished, for no longer than the job's route lets one
-  wait; a client that leaves meanwhile changes nothing.
+  wait; a client that leaves meanwhile changes nothing.  A process that ends holds nobody for a job that it
+  does not run itself.
 - What was asked to be cancelled or forgotten is, whatever becomes of who asked; asked again, it is no error.
 - Events are told as they come, and in silence a comment, so that nothing between takes the connection for
   dead.  What is told is how the job stands: of two changes at once the latter.
@@ -140,7 +141,8 @@ class Jobs:
                 if is_news(found, seen):
                     seen = found.version
                     yield write_event(found, self._answers.written(found))
-                if found.is_final:
+                if found.is_final or watch.is_vain:
+                    # who comes back finds another process, or the next one in this one's place
                     return
                 if not await watch.changed(INTERVAL):
                     yield COMMENT

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -39,6 +40,9 @@ class Jobs:
         self.wall = wall
         self.observer = observer
         self._clock = clock
+        self._watches: WeakSet[Watch] = WeakSet()
+        self._is_here: Callable[[str], bool] | None = None
+        """Whether a job runs here; asked once this process ends."""
 
     def apart(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Begin ``work`` now; it goes on whatever becomes of who waits for it."""
@@ -85,7 +89,18 @@ class Jobs:
 
     def watch(self, job: str) -> Watch:
         """Begin to watch a job."""
-        return Watch(self.store, job, self._clock)
+        watch = Watch(self.store, job, self._clock, lambda: self._is_vain(job))
+        self._watches.add(watch)
+        return watch
+
+    def end_waits(self, is_here: Callable[[str], bool]) -> None:
+        """Let nobody wait any more, now that this process ends, but for jobs that it runs itself."""
+        self._is_here = is_here
+        for watch in list(self._watches):
+            watch.wake()
+
+    def _is_vain(self, job: str) -> bool:
+        return self._is_here is not None and not self._is_here(job)
 
 
 async def _carry_out(work: Coroutine[Any, Any, T], done: Signal[T]) -> None:

@@ -153,6 +153,10 @@ class Runner:
             if loop.running:
                 loop.stop()
 
+    def has(self, job: str) -> bool:
+        """Whether the call of a job is under way here."""
+        return job in self._runs
+
     @property
     def running(self) -> int:
         """Calls under way here."""

@@ -134,6 +134,7 @@ class JobService:
     def drain(self, timeout: float) -> Deferred[None]:
         """Claim nothing more; fires when no call is under way here any more, or was given back."""
         self._is_ending = True
+        self.port.end_waits(self.runner.has)
         ends: list[Deferred[Any]] = [Deferred.fromCoroutine(self.runner.drain(timeout))]
         callbacks, self._callbacks = self._callbacks, None
         if callbacks is not None:
