@@ -46,6 +46,11 @@ def take(ledger: Ledger, now: float = NOW, **named: Any) -> list[Claim]:
     return claim(ledger, [replace(room(), **named)], now)
 
 
+def damage(ledger: Ledger, job: str) -> None:
+    """Let what is kept of a call be no call."""
+    ledger.execute("UPDATE requests SET call = '{' WHERE seq = (SELECT seq FROM jobs WHERE id = ?)", (job,))
+
+
 def plan(ledger: Ledger, statement: str, values: int) -> str:
     """Return how SQLite would go about a statement that takes so many values."""
     rows = ledger.all(f"EXPLAIN QUERY PLAN {statement}", (None,) * values)

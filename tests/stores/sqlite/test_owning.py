@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.stores.sqlite.steps import NOW, begin, plan, queue
+from tests.stores.sqlite.steps import NOW, begin, damage, plan, queue
 from twistedgate.jobs.job import State
 from twistedgate.stores.sqlite import owning
 from twistedgate.stores.sqlite.ledger import Ledger
-from twistedgate.stores.sqlite.owning import cancel, list_jobs, read_cursor, retry
+from twistedgate.stores.sqlite.owning import cancel, find_all, list_jobs, read_cursor, retry
 
 
 def test_an_owners_jobs_are_found_by_their_index(ledger: Ledger) -> None:
@@ -42,3 +42,12 @@ def test_cancelling_and_repeating_are_noted(ledger: Ledger) -> None:
     assert (ledger.changed, ledger.working) == ([claimed.job.id], ["reports"])
     retry(ledger, claimed.job.id, NOW)
     assert (ledger.changed, ledger.working) == ([claimed.job.id] * 2, ["reports"] * 2)
+
+
+def test_who_asks_for_a_job_that_cannot_be_read_keeps_nobody_from_his_own(ledger: Ledger) -> None:
+    damaged, other = queue(ledger), queue(ledger)
+    damage(ledger, damaged)
+    gone, found = find_all(ledger, [(damaged, NOW), (other, NOW)])
+    assert gone is None
+    assert found is not None
+    assert [job.id for job in list_jobs(ledger, (None, None), 9, 2**62, NOW).jobs] == [other]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.stores.sqlite.steps import NOW, begin, end
+from tests.stores.sqlite.steps import NOW, begin, damage, end
 from tests.stores.world import LOST, TTL, room
 from twistedgate.stores.sqlite.ledger import Ledger
 from twistedgate.stores.sqlite.owning import find, retry
@@ -56,3 +56,12 @@ def test_a_try_of_which_nothing_was_heard_has_failed(ledger: Ledger) -> None:
     callback_ended(ledger, second, NOW + 300)
     assert due_callbacks(ledger, 10, NOW + 299) == []
     assert len(due_callbacks(ledger, 10, NOW + 300)) == 1
+
+
+def test_a_job_that_cannot_be_read_is_told_to_nobody_and_keeps_nobody_up(ledger: Ledger) -> None:
+    damaged, other = begin(ledger, callback=URL), begin(ledger, callback=URL)
+    for claimed in (damaged, other):
+        end(ledger, claimed)
+    damage(ledger, damaged.job.id)
+    assert [callback.job.id for callback in due_callbacks(ledger, 10, NOW)] == [other.job.id]
+    assert ledger.one("SELECT count(*) FROM callbacks") == (1,)

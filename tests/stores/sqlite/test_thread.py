@@ -13,8 +13,9 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs, formatEvent
 
-from tests.stores.sqlite.steps import NOW, queue
+from tests.stores.sqlite.steps import NOW, damage, queue, take
 from twistedgate.jobs.store import StoreAway, StoreFull
 from twistedgate.stores.sqlite.ledger import Ledger
 from twistedgate.stores.sqlite.opening import UnusableFile
@@ -313,3 +314,13 @@ async def test_runners_need_a_place_of_their_own(path: Path, clock: HandClock, k
     with pytest.raises(UnusableFile, match="must be able to write there"):
         await thread.start()
     await thread.stop()
+
+
+async def test_whoever_reads_the_log_is_told_of_a_job_that_cannot_be_read(thread: Thread) -> None:
+    job = await thread.perform(lambda ledger: queue(ledger, NOW))
+    await thread.perform(lambda ledger: damage(ledger, job))
+    with capturedLogs() as logs:
+        assert await thread.perform(take) == []
+    (said,) = [formatEvent(event) or "" for event in logs]
+    assert job in said
+    assert "cannot be read in the file of jobs" in said

@@ -17,7 +17,7 @@ SIZES: Final = (64, 32, 16, 8, 4, 2, 1)
 class Ledger:
     """A transaction under way, for one runner."""
 
-    __slots__ = ("changed", "execute", "runner", "working")
+    __slots__ = ("changed", "execute", "runner", "unreadable", "working")
 
     def __init__(self, connection: sqlite3.Connection, runner: str) -> None:
         self.execute = connection.execute
@@ -26,6 +26,8 @@ class Ledger:
         """The ids of the jobs that somebody may watch."""
         self.working: list[str] = []
         """Routes of which there may be something to claim."""
+        self.unreadable: list[str] = []
+        """The ids of jobs that were come upon and cannot be read: somebody must be told of them."""
 
     def one(self, statement: str, values: tuple[Any, ...] = ()) -> Any:
         """Return the first row, ``None`` if there is none."""

@@ -15,7 +15,7 @@ from twistedgate.jobs.job import Counts, Job, Page, State
 from twistedgate.jobs.store import REQUEST, RESULT
 from twistedgate.stores.sqlite.bodies import drop_pieces, drop_requests, erase_secrets
 from twistedgate.stores.sqlite.ledger import Ledger
-from twistedgate.stores.sqlite.rows import JOB, NUMBERS, is_remembered, read_job
+from twistedgate.stores.sqlite.rows import JOB, NUMBERS, is_remembered, known_job
 
 _FIND: Final = f"SELECT {JOB} FROM jobs WHERE id = ?"  # noqa: S608 -- our own words
 _FIND_ALL: Final = f"SELECT {JOB} FROM jobs WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
@@ -57,10 +57,8 @@ def find(ledger: Ledger, job: str, now: float) -> Job | None:
 
 
 def _remembered(row: tuple[Any, ...] | None, now: float) -> Job | None:
-    if row is None:
-        return None
-    found = read_job(row, now)
-    return found if is_remembered(found, now) else None
+    found = known_job(row, now)
+    return found if found is not None and is_remembered(found, now) else None
 
 
 def cancel(ledger: Ledger, job: str, now: float) -> Job | None:
@@ -132,7 +130,8 @@ def list_jobs(
 
 def _page(rows: list[tuple[Any, ...]], limit: int, now: float) -> Page:
     shown = rows[:limit]
-    jobs = tuple(read_job(row[:-1], now) for row in shown)
+    read = [known_job(row[:-1], now) for row in shown]
+    jobs = tuple(job for job in read if job is not None)
     return Page(jobs, str(shown[-1][-1]) if len(rows) > limit and shown else "")
 
 

@@ -150,6 +150,17 @@ def read_job(row: tuple[Any, ...], now: float) -> Job:
     )
 
 
+def known_job(row: tuple[Any, ...] | None, now: float) -> Job | None:
+    """Return the job of a row, ``None`` where there is none, or one that cannot be read.
+
+    Rows are read together for many who ask: one that is damaged must not be everybody's.
+    """
+    try:
+        return None if row is None else read_job(row, now)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+        return None
+
+
 def is_remembered(job: Job, now: float) -> bool:
     """Whether a job is spoken of at all: until its ttl has passed once more."""
     return job.finished is None or now < job.finished + 2 * job.terms.ttl

@@ -14,7 +14,7 @@ from twistedgate.jobs.job import Claim, End, Head, Room, State
 from twistedgate.jobs.store import REQUEST, RESULT
 from twistedgate.stores.sqlite.bodies import drop_pieces, drop_requests, erase_secrets
 from twistedgate.stores.sqlite.ledger import Ledger
-from twistedgate.stores.sqlite.rows import JOB, NUMBERS, WIDTH, read_job, write_head
+from twistedgate.stores.sqlite.rows import JOB, NUMBERS, WIDTH, known_job, write_head
 
 _CLAIM: Final = f"""
     UPDATE jobs SET state = 1, started = ?, attempts = attempts + 1, runner = ?, deadline = NULL,
@@ -25,6 +25,11 @@ _CLAIM: Final = f"""
     )
     RETURNING {JOB}, seq, is_inline, (SELECT body FROM requests WHERE requests.seq = jobs.seq)
 """  # noqa: S608 -- our own words
+_FAIL_UNREADABLE: Final = """
+    UPDATE jobs SET state = 3, finished = ?, reason = 'interrupted', runner = '', deadline = ? + ttl,
+        callback = '', version = version + 1
+    WHERE seq = ?
+"""
 _FINISH: Final = """
     UPDATE jobs SET state = column3, finished = column4, status = column5, reason = column6, runner = '',
         deadline = column4 + ttl, version = version + 1
@@ -50,16 +55,20 @@ def _claim_of(ledger: Ledger, room: Room, now: float) -> list[Claim]:
     if wanted <= 0:
         return []
     rows = ledger.all(_CLAIM, (now, ledger.runner, room.route, now, now, wanted))
-    claims = [(row[WIDTH], _claim(row, now)) for row in rows]
+    claims = [(row[WIDTH], taken) for row in rows if (taken := _claim(ledger, row, now)) is not None]
     # the order in which rows are returned is SQLite's own affair
     claims.sort(key=lambda one: (-one[1].job.terms.priority, one[0]))
     ledger.changed += (taken.job.id for _, taken in claims)
     return [taken for _, taken in claims]
 
 
-def _claim(row: tuple[Any, ...], now: float) -> Claim:
-    job = read_job(row[:WIDTH], now)
-    _, is_inline, body = row[WIDTH:]
+def _claim(ledger: Ledger, row: tuple[Any, ...], now: float) -> Claim | None:
+    job = known_job(row[:WIDTH], now)
+    seq, is_inline, body = row[WIDTH:]
+    if job is None:
+        ledger.execute(_FAIL_UNREADABLE, (now, now, seq))
+        ledger.unreadable.append(row[0])
+        return None
     return Claim(job, (body or b"") if is_inline else None, fence=job.attempts)
 
 

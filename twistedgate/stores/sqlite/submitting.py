@@ -17,7 +17,7 @@ from twistedgate.jobs.job import Claim, Job, Limits, NewJob, Submission, Verdict
 from twistedgate.jobs.store import REQUEST
 from twistedgate.stores.sqlite.bodies import drop_pieces
 from twistedgate.stores.sqlite.ledger import Ledger
-from twistedgate.stores.sqlite.rows import JOB, NEW_JOBS, new_job, new_row, read_job
+from twistedgate.stores.sqlite.rows import JOB, NEW_JOBS, known_job, new_job, new_row
 
 _LAST: Final = "SELECT coalesce(max(seq), 0) FROM jobs"
 _LOADS: Final = "SELECT route, queued, running FROM loads WHERE route IN (SELECT value FROM json_each(?))"
@@ -131,10 +131,10 @@ class _Desk:
         row = self._ledger.one(_BY_KEY, (new.route, new.caller, new.key))
         if row is None:
             return None
-        job = read_job(row, now)
-        if not job.is_gone:
+        job = known_job(row, now)
+        if job is not None and not job.is_gone:
             return job
-        self._ledger.execute("UPDATE jobs SET key = '' WHERE id = ?", (job.id,))
+        self._ledger.execute("UPDATE jobs SET key = '' WHERE id = ?", (row[0],))
         return None
 
     def _is_behind(self, new: NewJob, now: float) -> bool:

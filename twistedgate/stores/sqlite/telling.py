@@ -10,7 +10,7 @@ from typing import Final
 
 from twistedgate.jobs.job import Callback
 from twistedgate.stores.sqlite.ledger import Ledger
-from twistedgate.stores.sqlite.rows import JOB, read_job
+from twistedgate.stores.sqlite.rows import JOB, known_job
 
 PATIENCE: Final = 60.0
 """Seconds after which a try of which nothing was heard has failed."""
@@ -25,12 +25,18 @@ _TAKE: Final = """
 def due_callbacks(ledger: Ledger, limit: int, now: float) -> list[Callback]:
     """Take what is due."""
     taken = ledger.all(_TAKE, (now + PATIENCE, now, limit))
-    return [_callback(ledger, row, now) for row in sorted(taken)]
+    callbacks = [_callback(ledger, row, now) for row in sorted(taken)]
+    return [callback for callback in callbacks if callback is not None]
 
 
-def _callback(ledger: Ledger, row: tuple[int, int, int], now: float) -> Callback:
+def _callback(ledger: Ledger, row: tuple[int, int, int], now: float) -> Callback | None:
     seq, attempts, fence = row
-    job = read_job(ledger.one(f"SELECT {JOB} FROM jobs WHERE seq = ?", (seq,)), now)  # noqa: S608 -- ours
+    found = ledger.one(f"SELECT {JOB} FROM jobs WHERE seq = ?", (seq,))  # noqa: S608 -- ours
+    job = known_job(found, now)
+    if job is None:
+        ledger.execute("DELETE FROM callbacks WHERE seq = ?", (seq,))
+        ledger.unreadable.append(str(seq) if found is None else found[0])
+        return None
     return Callback(job, job.callback, attempts - 1, fence)
 
 

@@ -294,6 +294,8 @@ class Thread:
     def _deliver(self, batch: list[Errand[Any]], outcomes: list[Any], ledger: Ledger, trouble: str) -> None:
         self._is_stuck = False
         self._note(trouble)
+        for job in ledger.unreadable:
+            _log.error("job {job} cannot be read in the file of jobs: nobody runs it or tells of it", job=job)
         for _ in batch:
             self._outstanding.popleft()
         for errand, outcome in zip(batch, outcomes, strict=True):
