@@ -18,6 +18,9 @@ from benchmarks.rounds import Bench, Contender, play, weigh
 from benchmarks.table import case_table, memory_table
 
 FIRST = "gateway"
+BEFORE = "before"
+"""The gateway of another checkout: what a change has cost, seen in one run."""
+
 KINDS = {
     "many-routes": Kind(routes=ROUTES),
     "one-route": Kind(),
@@ -36,7 +39,8 @@ def tell(text: str) -> None:
 class Ring:
     """The contenders: started when first asked for, stopped together."""
 
-    def __init__(self, folder: Path, origin: Origin, core: int | None) -> None:
+    def __init__(self, folder: Path, origin: Origin, core: int | None, before: Path | None = None) -> None:
+        self._before = before
         self._folder = folder
         self._origin = origin
         self._core = core
@@ -61,7 +65,8 @@ class Ring:
         if name in PEERS:
             peer = PEERS[name]
             return peer.prepare(peer.find() or peer.program, self._folder, port, self._origin)
-        return gateway(name, self._folder, port, self._origin, KINDS.get(name, Kind()))
+        launch = gateway(name, self._folder, port, self._origin, KINDS.get(name, Kind()))
+        return Launch(launch.command, {"PYTHONPATH": str(self._before)}) if name == BEFORE else launch
 
 
 def present(names: Sequence[str]) -> list[str]:
@@ -99,6 +104,7 @@ def arguments(known: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(PEERS), help="of: %(default)s")
     parser.add_argument("--pairs", type=int, default=5, help="rounds, each contender once in each")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each turn")
+    parser.add_argument("--before", type=Path, help="a checkout whose gateway is compared, too")
     parser.add_argument("--without-gateway", action="store_true", help="the peers alone")
     chosen = parser.parse_args()
     chosen.cases, chosen.peers = _names(chosen.cases), _names(chosen.peers)
@@ -120,11 +126,12 @@ def main() -> None:
         every = cases(folder)
         chosen = arguments(list(every))
         names = [] if chosen.without_gateway else [FIRST]
+        names += [BEFORE] if chosen.before is not None else []
         names += present(chosen.peers)
         own, other = cores()
         bench = Bench(chosen.seconds, chosen.pairs, other, folder)
         origin, upstream = start_origin(folder, other)
-        ring = Ring(folder, origin, own)
+        ring = Ring(folder, origin, own, chosen.before and chosen.before.resolve())
         ring.programs.append(upstream)
         with running(ring.programs):
             for case in chosen.cases:
