@@ -133,6 +133,7 @@ class Server:
         self._metrics = circumstances.metrics
         self._tally = Tally(circumstances.metrics)
         self.access_log = _make_access_log(reactor, configuration)
+        self._closing: list[Deferred[None]] = []
         self.gates = Gates(circumstances.counting)
         self._reactor = reactor
         self.jobs = circumstances.jobs
@@ -231,7 +232,9 @@ class Server:
             self._reactor.callLater(configuration.gateway.drain_timeout, bound.abort)
         if prepared.access_log is not self.access_log:
             replaced, self.access_log = self.access_log, prepared.access_log
-            replaced.stop()
+            closing = replaced.stop()
+            self._closing.append(closing)
+            closing.addCallback(lambda _: self._closing.remove(closing))
             # opened now, so that an operator who looks after a reload sees what is wrong with it
             self.access_log.reopen()
         self.jobs.commit(configuration, prepared.gateway.jobs, self._observe_run)
@@ -298,7 +301,11 @@ class Server:
         self.listeners.abort()
         self.upstreams.stop()
         self.tally()
-        return self.jobs.stop().addCallback(lambda _: self.access_log.stop())
+        return self.jobs.stop().addCallback(lambda _: self._close_logs())
+
+    def _close_logs(self) -> Deferred[None]:
+        """Close the access log; one that a reload has replaced may still have something to write."""
+        return gatherResults([*self._closing, self.access_log.stop()]).addCallback(lambda _: None)
 
 
 def _proxies(configuration: Configuration) -> dict[str, ListenerConfig]:

@@ -82,6 +82,10 @@ class Scene:
         if self.worker._server is not None:
             stopped = self.worker._server.stop()
             self.loop.until(lambda: stopped.called)
+            # its last call may still be about to wake a reactor that is gone by then
+            thread = self.worker._server.access_log._writer._thread
+            if thread is not None:
+                thread.join()
         if self.worker._beating.running:
             self.worker._beating.stop()
         for opened in self.sockets.values():
