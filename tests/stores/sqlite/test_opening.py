@@ -49,6 +49,17 @@ def test_permissions_that_somebody_gave_are_left(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
+def test_what_everybody_may_read_is_nobody_elses_any_more(path: Path) -> None:
+    open_file(path).close()
+    # as a back-up that was put back is
+    path.chmod(0o644)
+    connection = open_file(path)
+    connection.execute("INSERT INTO loads VALUES ('r', 0, 0)")
+    modes = [stat.S_IMODE(path.with_name(path.name + end).stat().st_mode) for end in ("", "-wal", "-shm")]
+    connection.close()
+    assert modes == [0o640] * 3
+
+
 def test_a_directory_must_exist(path: Path) -> None:
     said = refusal(path / "jobs")
     assert "No such file or directory" in said

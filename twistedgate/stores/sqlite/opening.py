@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 from typing import Final
@@ -114,6 +115,7 @@ def _make(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
+        _close_to_others(path)
         return
     directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -121,6 +123,18 @@ def _make(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _close_to_others(path: Path) -> None:
+    """Let nobody else read calls and credentials: a back-up that was put back is often everybody's to read.
+
+    What a group may was meant so, and a file of somebody else's is his to change.
+    """
+    found = path.stat()
+    if found.st_mode & 0o007 and found.st_uid == os.geteuid():
+        for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+            if each.exists():
+                each.chmod(stat.S_IMODE(each.stat().st_mode) & ~0o007)
 
 
 def _unusable(path: Path, why: str, advice: str) -> UnusableFile:
