@@ -23,6 +23,9 @@ CONCURRENCY = 60
 DELAY = 1.0
 """Seconds of a call: shorter than what is left to those under way when their worker retires."""
 
+LONG = 12.0
+"""Seconds of a call that is cut: longer than ``async_drain_timeout``."""
+
 TIMES = 3
 """Of each: reloads by three, an upgrade, a stop."""
 
@@ -39,6 +42,9 @@ async def play(folder: Path, scale: float) -> Findings:
         place = folder / name
         place.mkdir()
         await _play(name, place, max(int(TIMES * scale), 1), findings)
+        place = folder / f"{name} that cuts"
+        place.mkdir()
+        await _cut(name, place, findings)
     return findings
 
 
@@ -62,6 +68,25 @@ async def _play(name: str, folder: Path, times: int, findings: Findings) -> None
     judge(findings, seen, upstream, may_interrupt=False)
     findings.note(name, f"{times} of each in {taken:.0f} s, {outcomes(seen)}")
     findings.note(f"{name} statuses", dict(sorted(seen.statuses.items())))
+
+
+async def _cut(name: str, folder: Path, findings: Findings) -> None:
+    """Stop while calls are under way that take longer than they are given: each ends as its delivery says."""
+    async with counting(LONG) as upstream:
+        with (
+            store(name, folder) as (setting, _),
+            site(folder, routes(upstream, CONCURRENCY), setting) as trial,
+        ):
+            async with handing_in(trial.public, _paths(), CLIENTS, PAUSE) as seen:
+                await _under_way(trial, upstream, findings)
+            under_way = set(upstream.jobs)
+            await _stop(trial, findings)
+            await follow(trial.public, seen, CLIENTS, ENDED)
+    judge(findings, seen, upstream, may_interrupt=True)
+    for ended in seen.ended:
+        is_cut = ended.job in under_way and ended.path.startswith("/once/")
+        findings.expect(is_cut == (ended.reason == "interrupted"), f"{name}: cut, {ended.path} {ended.state}")
+    findings.note(f"{name}, {len(under_way)} calls cut", outcomes(seen))
 
 
 def _paths() -> Iterator[str]:
