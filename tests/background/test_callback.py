@@ -35,6 +35,7 @@ RULES = CallbackRules.of(("hooks.example.com", "127.0.0.1"), SECRET)
 URL = "https://hooks.example.com/hook"
 PUBLIC = "93.184.215.14"
 START = 1_800_000_000.0
+NOT_TOLD = "The end of job abc of route reports cannot be told to hooks.example.com"
 
 
 class Store:
@@ -257,7 +258,7 @@ def test_a_slow_receiver_is_given_up_after_15_s(world: World) -> None:
         world.pass_time(0.1)
     assert (world.receivers.given_up, world.store.ended) == (1, [(0, 5.0)])
     (event,) = events
-    assert formatEvent(event) == "The end of job abc cannot be told: no answer in time"
+    assert formatEvent(event) == f"{NOT_TOLD} (try 1 of 6): no answer in time"
 
 
 def test_a_lookup_that_takes_too_long_is_part_of_those_15_s(world: World) -> None:
@@ -446,7 +447,7 @@ def test_the_log_shows_neither_url_nor_control_characters(world: World) -> None:
         world.callbacks.start()
     lines = [formatEvent(event) for event in events]
     assert lines == [
-        "The end of job abc cannot be told: \\x1b[31mred\\n",
+        f"{NOT_TOLD} (try 6 of 6): \\x1b[31mred\\n",
         "The end of job abc of route reports could not be told; nobody tries any more.",
     ]
 

@@ -79,7 +79,7 @@ def test_a_name_that_leads_to_a_private_address_is_not_connected_to(
     daemon = start(slow(own_recorder.port, async_callback_hosts="localhost", **CALLBACKS))
     with daemon.connect() as client:
         hand_in(client, "/slow/x", f"Callback-URL: https://localhost:{own_recorder.port}/hook")
-    daemon.wait_for_log("cannot be told: ")
+    daemon.wait_for_log("cannot be told to localhost:")
     own_recorder.settle()
     assert len(own_recorder.links) == 1
 

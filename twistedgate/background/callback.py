@@ -22,9 +22,9 @@ from twisted.python.failure import Failure
 
 from twistedgate.background.delivery import Deliver, Delivery
 from twistedgate.jobs.addresses import read_address
-from twistedgate.jobs.callback_url import CallbackHosts
+from twistedgate.jobs.callback_url import CallbackHosts, CallbackRefused, parse_callback_url
 from twistedgate.jobs.job import Callback, Job
-from twistedgate.jobs.redelivery import Next, Outcome, Reply, after_try, elsewhere
+from twistedgate.jobs.redelivery import DELAYS, Next, Outcome, Reply, after_try, elsewhere
 from twistedgate.jobs.store import JobStore, StoreAway
 from twistedgate.jobs.webhook import CallbackRules, Message, message_of
 from twistedgate.upstream.resolver import Lookup
@@ -191,24 +191,35 @@ class Callbacks:
 def _log_reply(reply: Reply, callback: Callback) -> Reply:
     if not 200 <= reply.status < 300:
         _log.info(
-            "The end of job {job} was told, and answered with {status}.",
-            job=callback.job.id,
+            "The end of job {job} of route {route} was told to {host} (try {number} of {most}), and answered "
+            "with {status}.",
             status=reply.status,
+            **_which(callback),
         )
     return reply
 
 
+def _which(callback: Callback) -> dict[str, object]:
+    """Return what the log says of a try: never the path, for it may hold what lets others in."""
+    try:
+        host = parse_callback_url(callback.url).authority
+    except CallbackRefused:
+        host = "?"
+    job, number = callback.job, callback.attempts + 1
+    return {"job": job.id, "route": job.route, "host": host, "number": number, "most": len(DELAYS) + 1}
+
+
 def _log_trouble(failure: Failure, callback: Callback) -> None:
-    """Say why there was no answer; the URL is not said, for it may hold what lets others in."""
+    """Say why there was no answer."""
     told: Any = failure.value
     while reasons := getattr(told, "reasons", None):
         # What twisted.web raises wraps what happened.
         told = reasons[0].value
     text = "no answer in time" if failure.check(GivenUp) else str(told) or type(told).__name__
     _log.info(
-        "The end of job {job} cannot be told: {trouble}",
-        job=callback.job.id,
+        "The end of job {job} of route {route} cannot be told to {host} (try {number} of {most}): {trouble}",
         trouble=text.encode("unicode_escape").decode("ascii")[:LONGEST_TROUBLE],
+        **_which(callback),
     )
 
 
