@@ -95,6 +95,7 @@ async def test_a_request_fails_at_once_and_a_result_waits_while_redis_is_away(ho
         await holding.pieces.put("a", REQUEST, 0, b"x")
     with pytest.raises(StoreAway):
         await holding.pieces.get("a", RESULT, 0)
+    holding.fences["a"] = 1
     waiting = ensureDeferred(holding.pieces.put("a", RESULT, 0, b"x"))
     holding.server.start()
     await waiting

@@ -310,6 +310,8 @@ async def test_pieces_of_a_run_that_does_not_count_are_not_those_of_the_one_that
     large = End(State.SUCCEEDED, HEAD, None)
     assert await keeping.finish(first, large) is False
     assert await other.finish(second, large) is True
+    # by now it holds no claim at all
+    await keeping.store.put_piece(job, RESULT, 0, b"wrong")
     await keeping.store.drop_pieces(job, RESULT)
     assert await other.result(job) == b"right"
 

@@ -33,8 +33,10 @@ class Pieces:
         self._turns = DeferredSemaphore(AT_ONCE)
 
     async def put(self, job: str, kind: str, number: int, piece: bytes) -> None:
-        """Keep a piece."""
+        """Keep a piece; one of a result from whoever has lost the job is let fall."""
         fence = self._fence(job, kind)
+        if kind == RESULT and not fence:
+            return
         place = f"body:{job}:{kind}:{fence}" if fence else f"body:{job}:{kind}"
         await self._turns.acquire()
         try:
