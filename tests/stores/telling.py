@@ -202,7 +202,8 @@ class Watching:
         ]
         await keeping.finish(second)
         await keeping.world.eventually(lambda: "second" in told)
-        assert "first" not in told
+        # a store may call once when it begins to listen, for what came before that
+        assert told.count("first") <= 1
         for stop in stops:
             stop()
 
