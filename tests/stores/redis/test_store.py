@@ -19,6 +19,7 @@ from tests.stores.world import (
     MANY,
     QUEUES,
     RESULT_BODY,
+    ROUTE,
     Keeping,
     World,
     accepted,
@@ -349,6 +350,25 @@ async def test_a_redis_without_room_takes_no_jobs_and_every_end(
     assert await keeping.result(claim.job.id) == RESULT_BODY
     own_server.ask("CONFIG", "SET", "maxmemory", "0")
     assert accepted(await keeping.submit())
+
+
+async def test_a_redis_without_room_forgets_what_is_too_old_and_knows_who_lives(
+    keeping: Keeping, own_server: RedisServer
+) -> None:
+    claim, under_way = await keeping.begin(callback="https://client.example/"), await keeping.begin()
+    await keeping.finish(claim)
+    own_server.ask("CONFIG", "SET", "maxmemory", "1")
+    (callback,) = await keeping.store.due_callbacks(1, 0.0)
+    await keeping.store.callback_ended(callback, None, 0.0)
+    for _ in range(11):
+        later(keeping, 10)
+        await keeping.store.renew(0.0)
+    assert (await keeping.store.sweep((ROUTE,), 0.0)).forgotten == 1
+    own_server.ask("CLIENT", "KILL", "TYPE", "normal")
+    await keeping.world.eventually(lambda: not store_of(keeping).is_up)
+    await keeping.world.eventually(lambda: store_of(keeping).is_up)
+    assert (await keeping.find(under_way.job.id)).state is State.RUNNING
+    assert await keeping.finish(under_way) is True
 
 
 async def test_a_result_that_finds_no_room_is_given_up(keeping: Keeping, own_server: RedisServer) -> None:

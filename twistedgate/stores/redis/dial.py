@@ -14,14 +14,14 @@ from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory
 
 from twistedgate.config.redis_address import RedisAddress
-from twistedgate.jobs.store import StoreAway
+from twistedgate.jobs.store import StoreAway, StoreFull
 from twistedgate.net.tls import ClientTLS, client_settings
 from twistedgate.stores.redis.line import Hear, Line, Refused
 
 CONNECT_TIMEOUT = 0.8
 """Seconds; the next attempt follows at once."""
 
-UNREACHABLE = (ConnectError, OSError, StoreAway, Refused)
+UNREACHABLE = (ConnectError, OSError, StoreAway, StoreFull, Refused)
 """What an attempt fails with."""
 
 

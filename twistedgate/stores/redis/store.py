@@ -39,7 +39,7 @@ from twistedgate.jobs.job import (
     Swept,
     Verdict,
 )
-from twistedgate.jobs.store import StoreAway
+from twistedgate.jobs.store import StoreAway, StoreFull
 from twistedgate.stores.redis.dial import Dial
 from twistedgate.stores.redis.ear import Ear
 from twistedgate.stores.redis.line import Lost
@@ -116,7 +116,7 @@ class RedisStore:
         """Close it; what is left under way is for the next sweep, whoever does it."""
         await self._wait(lambda: not self._spool.waiting, self.stop_wait)
         # where Redis is away the lease ends by itself
-        with contextlib.suppress(StoreAway):
+        with contextlib.suppress(StoreAway, StoreFull):
             await self._run("leave", self.runner)
         await self.abandon()
 

@@ -2,6 +2,7 @@
 local _, id, telling, delay = unpack(ARGV)
 local key = P .. 'job:' .. id
 if call('HGET', key, 'telling') ~= telling or not call('ZSCORE', P .. 'callbacks', id) then return 0 end
+insist()
 if delay ~= '' then
   call('ZADD', P .. 'callbacks', now + tonumber(delay), id)
   return 1

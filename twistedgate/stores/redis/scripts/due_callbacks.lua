@@ -1,4 +1,5 @@
 -- Take callbacks that are due, for a minute each: tries before this one, its number, the job.
+insist()
 local taken = {}
 for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'callbacks', '-inf', now, 'LIMIT', 0, tonumber(ARGV[2]))) do
   local seen = view(id)

@@ -2,6 +2,7 @@
 -- are undone, and submissions whose answer got lost are withdrawn, unless somebody knows of them.
 local _, runner, epoch, withdrawn = unpack(ARGV)
 if is_stale(runner, epoch) then return redis.error_reply('STALE the connection was given up') end
+insist()
 call('HSET', P .. 'epochs', runner, epoch)
 beat()
 renew(runner)

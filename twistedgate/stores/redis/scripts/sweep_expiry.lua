@@ -1,4 +1,5 @@
 -- Forget what a finished job was when its time is over, and that it was after as long again.
+insist()
 local forgotten, seen = 0, call('ZRANGEBYSCORE', P .. 'expiry', '-inf', now, 'LIMIT', 0, BATCH)
 for _, id in ipairs(seen) do
   local job = load(id)

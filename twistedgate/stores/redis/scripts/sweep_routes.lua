@@ -1,6 +1,7 @@
 -- Say which routes a runner has, and end queued jobs of those that nobody has.
 local runner = ARGV[2]
 local mine = P .. 'serves:' .. runner
+insist()
 call('DEL', mine)
 for at = 3, #ARGV do call('SADD', mine, ARGV[at]) end
 if not beat() then return {0, {}} end

@@ -1,4 +1,5 @@
 -- Take from dead runners what they had; the first call of a sweep also tells of what has come due.
+insist()
 renew(ARGV[2])
 if ARGV[3] == '1' then
   for _, route in ipairs(call('SMEMBERS', P .. 'routes')) do
