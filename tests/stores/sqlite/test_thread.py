@@ -240,12 +240,19 @@ async def test_nobody_waits_longer_than_there_is_patience(
     thread.expire()
     assert not waiting.called
     clock.now += 0.1
-    thread.expire()
+    with capturedLogs() as logs:
+        for _ in range(3):
+            thread.expire()
+    assert [formatEvent(event) for event in logs] == [
+        "the file of jobs has not answered for 10 s: its disk stands still, or it is locked; jobs wait"
+    ]
     for refused in (held.done, waiting, thread.perform(note("b"))):
         with pytest.raises(StoreAway):
             await refused
-    held.let_go()
-    await until_it_answers(thread, reactor)
+    with capturedLogs() as logs:
+        held.let_go()
+        await until_it_answers(thread, reactor)
+    assert [formatEvent(event) for event in logs] == ["the file of jobs answers again"]
     # it was given up before it began, so it was not done
     assert late == []
     assert await thread.perform(noted, is_write=False) == []

@@ -161,6 +161,12 @@ class Thread:
         """Let those go who have waited too long; to be called every second or so."""
         before = self._reactor.seconds() - PATIENCE
         late = [errand for errand in self._outstanding if errand.since < before]
+        if late and not self._is_stuck:
+            _log.error(
+                "the file of jobs has not answered for {seconds:g} s: "
+                "its disk stands still, or it is locked; jobs wait",
+                seconds=PATIENCE,
+            )
         self._is_stuck = bool(late)
         for errand in late:
             errand.is_given_up = True
@@ -292,6 +298,8 @@ class Thread:
     # in the reactor's thread again
 
     def _deliver(self, batch: list[Errand[Any]], outcomes: list[Any], ledger: Ledger, trouble: str) -> None:
+        if self._is_stuck:
+            _log.info("the file of jobs answers again")
         self._is_stuck = False
         self._note(trouble)
         for job in ledger.unreadable:
