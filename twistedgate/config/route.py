@@ -199,7 +199,7 @@ class RouteConfig:
             what = "is of no use where every call is a job; async_timeout takes its place"
             yield ("timeout", "async"), what
         if self.async_callback_hosts and not self.async_callback_secret:
-            what = "is missing; callbacks are signed, make one with: openssl rand -base64 32"
+            what = 'is missing; callbacks are signed, make one with: echo "whsec_$(openssl rand -base64 32)"'
             yield ("async_callback_secret", "async_callback_hosts"), what
         if self.async_callback_secret and not self.async_callback_hosts:
             what = "is missing; without hosts every callback is refused, and nothing signed"
