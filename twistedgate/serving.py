@@ -286,6 +286,8 @@ class Server:
         over.addErrback(lambda cancelled: None).cancel()
         if self.listeners.open_count:
             _log.warn("cutting {count} connections", count=self.listeners.open_count)
+            # now: calls of jobs may go on for much longer
+            self.listeners.abort()
 
     def _let_end(self, gently: bool) -> None:
         if gently:

@@ -324,3 +324,24 @@ def accepts_jobs(daemon: Daemon) -> bool:
             if client.ask("POST", "/slow/probe", PREFER).status != 202:
                 return False
     return True
+
+
+def test_a_client_that_takes_too_long_is_cut_while_calls_of_jobs_go_on(
+    start: Start, own_recorder: Recorder, held: Held, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        place = make_place("sqlite", tmp_path, stack)
+        daemon = start(
+            place.gateway(workers=1, drain_timeout="100ms", async_drain_timeout="30s"),
+            slow(own_recorder.port),
+        )
+        with daemon.connect() as client, daemon.connect() as other:
+            hand_in(client, "/slow/held")
+            own_recorder.visit("/slow/held")
+            other.send(b"POST /slow/never-whole HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n")
+            own_recorder.visit("/slow/never-whole")
+            daemon.signal(signal.SIGTERM)
+            assert other.rest() == b""
+            assert daemon.process.poll() is None
+        held.go_on.set()
+        assert daemon.wait() == 0
