@@ -592,6 +592,26 @@ def test_logs_are_opened_anew_when_asked(make: Make, tmp_path: Path) -> None:
     assert log.read_text().count("\n") == 1
 
 
+# jobs
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_jobs_of_a_route_that_is_about_to_be_there_are_not_ended(make: Make, is_used: bool) -> None:
+    running = make()
+    configuration = running.configuration
+    running.write(FRONT, WORD.format("new"), "async = always\n")
+    serving = running.server.prepare(Units().load(running.path))
+    runner = running.server.jobs.runner
+    assert runner._coming == {"word"}
+    if is_used:
+        running.server.commit(serving)
+    else:
+        running.server.abandon(serving)
+    assert runner._coming == set()
+    assert runner._rooms == ({"word": 10} if is_used else {})
+    assert running.configuration is configuration
+
+
 # deadlines
 
 

@@ -184,7 +184,7 @@ class Server:
         try:
             gateway = self._assembler.assemble(configuration, upstreams)
             wanted = configuration.gateway
-            return Prepared(
+            prepared = Prepared(
                 configuration,
                 upstreams,
                 gateway,
@@ -196,6 +196,8 @@ class Server:
         except BaseException:
             self._forget_gates()
             raise
+        self.jobs.prepare(gateway.jobs)
+        return prepared
 
     def _prepare_access_log(self, configuration: Configuration) -> AccessLog:
         present, wanted = self.configuration.gateway, configuration.gateway
@@ -210,6 +212,7 @@ class Server:
     def abandon(self, prepared: Prepared) -> None:
         """Leave everything as it is; what was made for ``prepared`` is closed."""
         self.listeners.abandon(prepared.listeners)
+        self.jobs.prepare(())
         self._forget_gates()
 
     def _forget_gates(self) -> None:

@@ -369,6 +369,18 @@ def test_what_waits_for_a_route_that_is_gone_is_ended(scene: Scene) -> None:
     assert scene.state(identity) == (State.FAILED, "route-gone", 0)
 
 
+def test_what_waits_for_a_route_that_others_have_already_is_left(scene: Scene) -> None:
+    scene.runner.configure({ROUTE: 0})
+    identity = scene.submit("GET")
+    scene.runner.configure({})
+    scene.runner.expect([ROUTE])
+    scene.clock.advance(SWEEP)
+    assert scene.state(identity) == (State.QUEUED, "", 0)
+    scene.runner.expect(())
+    scene.clock.advance(SWEEP)
+    assert scene.state(identity) == (State.FAILED, "route-gone", 0)
+
+
 def test_a_cancelled_job_has_its_call_cut(scene: Scene) -> None:
     scene.action.script = [Signal()]
     identity = scene.submit(concurrency=1)

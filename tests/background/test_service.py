@@ -162,6 +162,17 @@ def test_a_route_that_runs_no_jobs_any_more_ends_those_that_wait(scene: Scene) -
     assert (scene.job(identity).state, scene.job(identity).reason) == (State.FAILED, "route-gone")
 
 
+def test_what_waits_for_a_route_is_left_between_a_reload_elsewhere_and_here(scene: Scene) -> None:
+    started(scene)
+    scene.service.prepare(["next"])
+    identity = scene.submit("next")
+    scene.clock.advance(1.0)
+    assert scene.job(identity).state is State.QUEUED
+    scene.commit()
+    scene.clock.advance(1.0)
+    assert scene.job(identity).reason == "route-gone"
+
+
 @pytest.mark.parametrize(("is_safe", "ends"), [(True, State.QUEUED), (False, State.FAILED)])
 def test_a_drain_gives_back_what_is_not_done_in_time(scene: Scene, is_safe: bool, ends: State) -> None:
     started(scene)

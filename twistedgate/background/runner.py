@@ -15,7 +15,7 @@ This module knows neither clients nor where jobs are kept.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,7 @@ class Runner:
         self._chance = chance
         self._bodies = PatientPieces(store, reactor, AGAIN)
         self._rooms: dict[str, int] = {}
+        self._coming: frozenset[str] = frozenset()
         self._is_configured = False
         self._runs: dict[str, _Run] = {}
         self._is_claiming = False
@@ -114,8 +115,13 @@ class Runner:
     def configure(self, rooms: Mapping[str, int]) -> None:
         """Perform the jobs of these routes, so many of each at once everywhere; those of others are ended."""
         self._rooms = dict(rooms)
+        self._coming = frozenset()
         self._is_configured = True
         self.wake()
+
+    def expect(self, routes: Iterable[str]) -> None:
+        """End no jobs of these routes: others may have them already, and this process is about to."""
+        self._coming = frozenset(routes)
 
     def start(self) -> None:
         """Begin to perform jobs; the store is open.  Nothing is claimed before time has acted on it."""
@@ -174,7 +180,8 @@ class Runner:
     async def _sweep_once(self) -> None:
         try:
             # one who ends knows no routes but those of his time: others may have newer ones
-            routes = self._rooms.keys() if self._is_configured and not self._is_ending else None
+            knows = self._is_configured and not self._is_ending
+            routes = self._rooms.keys() | self._coming if knows else None
             swept = await self.store.sweep(routes, self.wall())
         finally:
             self._has_looked = True

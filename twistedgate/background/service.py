@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList, succeed
@@ -62,6 +62,10 @@ class JobService:
         return self._runnables.get(route)
 
     # a configuration takes effect
+
+    def prepare(self, routes: Iterable[str]) -> None:
+        """The jobs of these routes may soon be run here, and are elsewhere already; empty: of none."""
+        self.runner.expect(routes)
 
     def commit(
         self,
