@@ -22,6 +22,7 @@ from twistedgate.net.conduit import PASSED_SIZE
 from twistedgate.net.tls import ClientTLS, ServerTLS, client_settings
 from twistedgate.net.transport import (
     FIRST_READ,
+    LATE,
     READ_SIZE,
     EagerClient,
     EagerServer,
@@ -68,6 +69,79 @@ def test_what_is_written_is_sent_at_once(loop: Loop) -> None:
     recorder.transport.write(b"hello")
     assert client.recv(10) == b"hello"
     assert (queued(recorder.transport), written(recorder.transport), is_writing(recorder)) == (0, 0, False)
+
+
+class Answering(Recorder):
+    """Answers what it receives, and looks at what is sent by then."""
+
+    pieces: tuple[bytes, ...] = (b"one ", b"two")
+    ends = ""
+
+    def __init__(self, queued: list[int]) -> None:
+        super().__init__()
+        self.queued = queued
+
+    def dataReceived(self, piece: bytes) -> None:
+        for one in self.pieces:
+            self.transport.write(one)
+        self.queued.append(self.transport.queued)
+        if self.ends:
+            getattr(self.transport, self.ends)()
+
+
+def in_one_turn(loop: Loop, count: int, **answering: Any) -> tuple[list[int], list[socket.socket]]:
+    """Have so many connections answer in one turn; return what each had queued then, and the clients."""
+    queued: list[int] = []
+    kind = type("Kind", (Answering,), answering)
+
+    def make() -> Recorder:
+        loop.accepted.append(kind(queued))
+        return loop.accepted[-1]
+
+    port = loop.reactor.listenTCP(0, Factory.forProtocol(make), 1024, "127.0.0.1")
+    loop.ports.append(port)
+    clients = [loop.connect(port.getHost().port) for _ in range(count)]
+    loop.until(lambda: len(loop.accepted) == count)
+    for client in clients:
+        client.sendall(b"?")
+    loop.turn(1)
+    return queued, clients
+
+
+def test_what_is_written_in_a_turn_with_others_is_sent_at_its_end(loop: Loop) -> None:
+    queued, clients = in_one_turn(loop, 3)
+    assert queued == [7, 7, 7]
+    assert [receive_all(client, 7) for client in clients] == [b"one two"] * 3
+
+
+def test_what_is_written_in_a_turn_alone_is_sent_at_once(loop: Loop) -> None:
+    queued, (client,) = in_one_turn(loop, 1)
+    assert queued == [0]
+    assert receive_all(client, 7) == b"one two"
+
+
+def test_much_is_not_kept_for_the_end_of_a_turn(loop: Loop) -> None:
+    much = bytes(LATE)
+    queued, clients = in_one_turn(loop, 2, pieces=(b"first", much, b"last"))
+    assert queued == [4, 4]
+    assert [receive_all(client, 9 + LATE) for client in clients] == [b"first" + much + b"last"] * 2
+
+
+def test_so_many_writes_wait_for_the_end_of_a_turn_and_no_more(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twistedgate.net.transport.MOST", 3)
+    queued, clients = in_one_turn(loop, 5, pieces=(b"word",))
+    assert queued == [4, 4, 0, 4, 4]
+    assert [receive_all(client, 4) for client in clients] == [b"word"] * 5
+
+
+@pytest.mark.parametrize("ends", ["loseConnection", "loseWriteConnection"])
+def test_what_is_written_before_the_end_in_one_turn_arrives(loop: Loop, ends: str) -> None:
+    _, clients = in_one_turn(loop, 2, ends=ends)
+    loop.turn()
+    assert [receive_all(client, 7) for client in clients] == [b"one two"] * 2
+    assert [client.recv(1) for client in clients] == [b"", b""]
 
 
 def test_several_pieces_are_sent_as_one(loop: Loop) -> None:

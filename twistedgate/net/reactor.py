@@ -19,6 +19,7 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.python import log
 
 from twistedgate.net.transport import LEAN, EagerConnector, EagerPort
+from twistedgate.net.turn import turn
 
 _MAX_EVENTS = 1024
 """Events taken in one turn; the stock reactor allocates room for every descriptor in every turn."""
@@ -108,6 +109,15 @@ class LeanEPollReactor(EPollReactor):
             if error.errno == errno.EINTR:
                 return
             raise
+        # of a single event nothing is to be waited for
+        turn.is_open = len(events) > 1
+        try:
+            self._hand_on(events)
+        finally:
+            turn.close()
+
+    def _hand_on(self, events: list[tuple[int, int]]) -> None:
+        selectables = self._selectables
         for fd, event in events:
             try:
                 selectable = selectables[fd]

@@ -1,7 +1,9 @@
 """Twisted's TCP transports, writing at once where nothing is queued.
 
 Stock transports only queue what is written, ask epoll for a write event and send in the next turn of the
-reactor: two ``epoll_ctl`` and one more wake-up for every message.  Here the socket is tried first.  An error
+reactor: two ``epoll_ctl`` and one more wake-up for every message.  Here the socket is tried first: at once,
+or where the reactor has more events to hand on, when it has (``net.turn``), and before anything else becomes
+of the connection.  An error
 of that attempt is never acted upon inside ``write``: the bytes are queued, and the reactor reports what is
 wrong with the socket.
 """
@@ -16,6 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 from twistedgate.net.conduit import Conduit
+from twistedgate.net.turn import MOST, turn
 
 READ_SIZE = 256 * 1024
 """Bytes read at a time: moving a large body costs half of what it costs at Twisted's own 64 KiB."""
@@ -29,6 +32,9 @@ _view = memoryview(_buffer)
 FIRST_READ = 16 * 1024
 """Bytes read at first: a head, and all of a small body; what else a large one brings with it would be copied
 to be parsed."""
+
+LATE = 16 * 1024
+"""Bytes that are always sent at once: whoever reads them is busy for a while."""
 
 conduit = Conduit()
 """What is passed on unseen goes through one pipe, as it is emptied before the next read."""
@@ -46,7 +52,7 @@ class Outlet(Protocol):
 
 _AT_FIRST = (
     *(("dataBuffer", b""), ("TLS", False), ("_writeDisconnected", False), ("_aborting", False)),
-    *(("passes_on", False), ("_reads_much", False)),
+    *(("passes_on", False), ("_reads_much", False), ("_late", b"")),
 )
 """What every write and every read asks; in Twisted's classes it is three times as far."""
 
@@ -56,6 +62,9 @@ class _Eager(tcp.Connection):
 
     watches_leaving = False
     """Whether a peer that closes while reading is paused counts as gone."""
+
+    _late = b""
+    """What waits for the end of the turn; nothing is queued then."""
 
     written = 0
     """Bytes that the kernel took out of the queue, a measure of progress for whoever watches a slow peer."""
@@ -72,7 +81,12 @@ class _Eager(tcp.Connection):
             setattr(self, name, value)
 
     def write(self, piece: bytes) -> None:
-        """Send at once what the kernel takes; queue the rest."""
+        """Send what the kernel takes, at once or at the end of this turn; queue the rest."""
+        if self._late:
+            if len(self._late) + len(piece) < LATE:
+                self._late += piece
+                return
+            self.send_late()
         if self.dataBuffer or self._tempDataLen or self.TLS or not self.connected or self._writeDisconnected:
             super().write(piece)
             return
@@ -80,12 +94,42 @@ class _Eager(tcp.Connection):
             # a pull producer is asked for more when a queue empties: without a queue it never is
             super().write(piece)
             return
+        self._late = piece
+        if turn.is_open and len(piece) < LATE:
+            waiting = turn.waiting
+            waiting.append(self)
+            if len(waiting) >= MOST:
+                turn.send()
+        else:
+            self.send_late()
+
+    def send_late(self) -> None:
+        """Send what was written and is not queued, if there is anything."""
+        piece = self._late
+        if not piece:
+            return
+        self._late = b""
         try:
             sent = self.socket.send(piece)
         except OSError:
             sent = 0
         if sent < len(piece):
             super().write(piece[sent:] if sent else piece)
+
+    def loseConnection(self) -> None:
+        """Close when everything is sent."""
+        self.send_late()
+        super().loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """Send nothing after what is written."""
+        self.send_late()
+        super().loseWriteConnection()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone; what was written before may still arrive."""
+        self.send_late()
+        super().connectionLost(reason)
 
     def doRead(self) -> Any:
         """Read once, and hand on what came."""
@@ -115,6 +159,7 @@ class _Eager(tcp.Connection):
         if found is None:
             return False
         to, left = found
+        to.send_late()
         if to.queued:
             return to.pause_producer()
         size = conduit.pull(self.fileno(), left)
@@ -166,7 +211,7 @@ class _Eager(tcp.Connection):
     @property
     def queued(self) -> int:
         """Bytes that were written and that the kernel has not taken yet."""
-        size: int = len(self.dataBuffer) - self.offset + self._tempDataLen
+        size: int = len(self.dataBuffer) - self.offset + self._tempDataLen + len(self._late)
         return size
 
     def pauseProducing(self) -> None:
