@@ -53,10 +53,8 @@ from twistedgate.upstream.resolver import Resolver
 from twistedgate.upstream.settling import Settling
 from twistedgate.upstream.witness import Witness
 from twistedgate.view import View
-from twistedgate.workers.crew import Launch
 from twistedgate.workers.handover import release_signals, take
 from twistedgate.workers.interpreter import run_module
-from twistedgate.workers.supervisor import Means, Supervisor
 
 WORKER = "twistedgate.workers.worker"
 """The program of a worker."""
@@ -122,6 +120,10 @@ class GatewayService(Service):
             alone = Alone(self._reactor, self.configuration, self._units, self._make_watching)
             alone.on_deserted = self._desert
             return alone
+        # one process alone has no use for them, and the memory
+        from twistedgate.workers.crew import Launch
+        from twistedgate.workers.supervisor import Means, Supervisor
+
         # channels, operators and checks of many targets want theirs, too
         raise_descriptors()
         launch = Launch(run_module(WORKER), unnotified(os.environ))

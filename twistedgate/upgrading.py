@@ -13,7 +13,7 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
@@ -24,7 +24,9 @@ from twistedgate.net.notify import unnotified
 from twistedgate.net.opened import User
 from twistedgate.workers.handover import hold_signals, leave, release_signals, replace_program, withdraw
 from twistedgate.workers.successor import NoSuccessor, ask
-from twistedgate.workers.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from twistedgate.workers.supervisor import Supervisor
 
 TOLD_WITHIN = 0.1
 """Seconds in which whoever asked is told: the connection to him ends with this program."""
