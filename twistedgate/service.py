@@ -16,7 +16,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -26,7 +26,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistedgate.admin.listener import AdminListener
-from twistedgate.admin.site import AdminSite, admin_factory
 from twistedgate.admin.view import Outcome
 from twistedgate.alone import Alone
 from twistedgate.assembly import CannotBeMade
@@ -55,6 +54,9 @@ from twistedgate.upstream.witness import Witness
 from twistedgate.view import View
 from twistedgate.workers.handover import release_signals, take
 from twistedgate.workers.interpreter import run_module
+
+if TYPE_CHECKING:
+    from twistedgate.admin.site import AdminSite
 
 WORKER = "twistedgate.workers.worker"
 """The program of a worker."""
@@ -145,6 +147,9 @@ class GatewayService(Service):
         return AdminListener(config, self._make_site)
 
     def _make_site(self, config: ListenerConfig) -> AdminSite:
+        # a web server of Twisted's own, which takes memory where nobody asks it anything
+        from twistedgate.admin.site import admin_factory
+
         return admin_factory(View(self), Operations(self), config, self.configuration.gateway)
 
     # start
