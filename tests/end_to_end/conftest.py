@@ -15,6 +15,8 @@ import pytest
 from tests.end_to_end.harness.client import Client
 from tests.end_to_end.harness.configuration import everything_to, ini, route
 from tests.end_to_end.harness.daemon import Daemon, Launch
+from tests.end_to_end.harness.held import Held
+from tests.end_to_end.harness.jobs import SHARED, STORES, Place, make_place
 from tests.end_to_end.harness.recorder import Recorder
 
 Start = Callable[..., Daemon]
@@ -76,6 +78,36 @@ def own_recorder() -> Iterator[Recorder]:
     with Recorder() as recorder:
         yield recorder
     assert recorder.complaints == []
+
+
+@pytest.fixture
+def slow_held(own_recorder: Recorder) -> Iterator[Held]:
+    """What calls of ``/slow/held`` wait for."""
+    held = Held()
+    own_recorder.on("/slow/held", held)
+    yield held
+    held.go_on.set()
+
+
+@pytest.fixture(params=STORES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each place where jobs may be kept."""
+    with ExitStack() as stack:
+        yield make_place(request.param, tmp_path, stack)
+
+
+@pytest.fixture(params=SHARED)
+def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each place that outlives the processes."""
+    with ExitStack() as stack:
+        yield make_place(request.param, tmp_path, stack)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Place]:
+    """A Redis that can be stopped."""
+    with ExitStack() as stack:
+        yield make_place("redis", tmp_path, stack)
 
 
 @pytest.fixture

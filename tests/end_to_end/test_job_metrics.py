@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-
-import pytest
 
 from tests.end_to_end.conftest import Start
 from tests.end_to_end.harness.client import Client
 from tests.end_to_end.harness.configuration import route, section
 from tests.end_to_end.harness.daemon import Daemon
 from tests.end_to_end.harness.held import Held
-from tests.end_to_end.harness.jobs import PREFER, STORES, Place, hand_in, make_place, slow, wait
+from tests.end_to_end.harness.jobs import PREFER, Place, hand_in, slow, wait
 from tests.end_to_end.harness.metrics import Scrape
 from tests.end_to_end.harness.recorder import Recorder
 from tests.end_to_end.harness.waiting import until
@@ -25,29 +21,6 @@ from tests.end_to_end.harness.workers import serving
 GAUGES = ("jobs_queued", "jobs_running", "jobs_oldest_queued_age_seconds")
 SLOW = ("slow",)
 CALLBACKS = {"async_callback_secret": "whsec_" + "QUJD" * 8}
-
-
-@pytest.fixture
-def held(own_recorder: Recorder) -> Iterator[Held]:
-    """What calls of ``/slow/held`` wait for."""
-    held = Held()
-    own_recorder.on("/slow/held", held)
-    yield held
-    held.go_on.set()
-
-
-@pytest.fixture(params=STORES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Each place where jobs may be kept."""
-    with ExitStack() as stack:
-        yield make_place(request.param, tmp_path, stack)
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Place]:
-    """A Redis that can be stopped."""
-    with ExitStack() as stack:
-        yield make_place("redis", tmp_path, stack)
 
 
 def ends(daemon: Daemon, count: int) -> dict[tuple[str, ...], float]:
@@ -74,7 +47,7 @@ def cancel_as_operator(daemon: Daemon, location: str) -> None:
 
 
 def test_every_end_is_counted_once_by_who_brought_it_about(
-    start: Start, own_recorder: Recorder, held: Held, place: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, place: Place
 ) -> None:
     one = {"async_concurrency": 1, "async_queue_timeout": "3s", "async_max_result": 100}
     daemon = start(place.gateway(), slow(own_recorder.port, **one))
@@ -109,7 +82,7 @@ def test_every_end_is_counted_once_by_who_brought_it_about(
 
 
 def test_calls_of_workers_that_died_end_once(
-    start: Start, own_recorder: Recorder, held: Held, tmp_path: Path
+    start: Start, own_recorder: Recorder, slow_held: Held, tmp_path: Path
 ) -> None:
     daemon = start(Place("sqlite", f"sqlite:{tmp_path}/jobs.db").gateway(), slow(own_recorder.port))
     for number in range(4):
@@ -128,7 +101,7 @@ def test_calls_of_workers_that_died_end_once(
 
 
 def test_what_waits_is_what_the_store_says(
-    start: Start, own_recorder: Recorder, held: Held, place: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, place: Place
 ) -> None:
     daemon = start(place.gateway(), slow(own_recorder.port, async_concurrency=1))
     assert [Scrape(daemon).values(name) for name in GAUGES] == [{SLOW: 0}] * 3

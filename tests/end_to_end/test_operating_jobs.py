@@ -42,15 +42,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         yield redis_place(tmp_path, stack) if is_redis else make_place(request.param, tmp_path, stack)
 
 
-@pytest.fixture
-def held(own_recorder: Recorder) -> Iterator[Held]:
-    """What calls of ``/slow/held`` wait for."""
-    held = Held()
-    own_recorder.on("/slow/held", held)
-    yield held
-    held.go_on.set()
-
-
 class Operator:
     """Types commands about the jobs of a gateway."""
 
@@ -129,7 +120,7 @@ def test_a_failed_job_is_found_seen_and_sent_again(
 
 
 def test_jobs_under_way_are_cancelled(
-    start: Start, own_recorder: Recorder, held: Held, tmp_path: Path, place: Place
+    start: Start, own_recorder: Recorder, slow_held: Held, tmp_path: Path, place: Place
 ) -> None:
     one = slow(own_recorder.port, async_concurrency=1)
     operate = Operator(start(place.gateway(), admin(tmp_path), one), tmp_path)
@@ -232,7 +223,7 @@ def test_a_port_with_a_token_is_asked_as_well(start: Start, own_recorder: Record
 
 
 def test_a_web_page_neither_cancels_nor_purges(
-    start: Start, own_recorder: Recorder, held: Held, tmp_path: Path
+    start: Start, own_recorder: Recorder, slow_held: Held, tmp_path: Path
 ) -> None:
     daemon = start(section("gateway", workers=1, access_log="-"), slow(own_recorder.port))
     with daemon.connect() as client:
@@ -251,7 +242,7 @@ def test_a_web_page_neither_cancels_nor_purges(
         shown = client.get(f"/jobs/{id_of(finished)}/result", host)
     assert shown.value("Content-Type") == "application/octet-stream"
     assert result(daemon, finished).status == 200
-    held.go_on.set()
+    slow_held.go_on.set()
     assert wait(daemon, running)["state"] == "succeeded"
 
 

@@ -8,48 +8,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from benchmarks.soak.clients import read_fields, skip, skip_chunks
+from benchmarks.soak.connections import Connections
 
 PIECE = b"x" * (1 << 16)
 
 
-class Counting:
+class Counting(Connections):
     """Answers every call after ``delay`` seconds with its path, or with ``size`` bytes."""
 
     def __init__(self, delay: float, size: int = 0) -> None:
+        super().__init__()
         self.delay = delay
-        self.port = 0
         self.jobs: Counter[str] = Counter()
         """Calls by their ``Job-Id``."""
         self.paths: Counter[str] = Counter()
         """Calls by their path, which tells the client's number."""
         self.inside = 0
         self._size = size
-        self._serving: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until it ends."""
-        task = asyncio.ensure_future(self._connection(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        await asyncio.wait([task])
-
-    async def stop(self) -> None:
-        """End the connections that are left."""
-        left = list(self._serving)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                await self._exchange(reader, writer)
-        except (OSError, EOFError, ValueError):
-            return
-        finally:
-            writer.close()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read one request, and answer it."""
         words, fields = read_fields(await reader.readuntil(b"\r\n\r\n"))
         # from here on it has reached the upstream, whatever becomes of it
         self.jobs[fields.get("job-id", "")] += 1

@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from benchmarks.soak.clients import read_fields
+from benchmarks.soak.connections import Connections
 
 
-class Target:
+class Target(Connections):
     """Answers any GET after ``delay`` seconds, and ``/health`` at once, with ``health``."""
 
     def __init__(self, name: str, delay: float = 0.0) -> None:
+        super().__init__()
         self.name = name
         self.delay = delay
         self.health = 200
-        self.port = 0
         self.inside = 0
         self.most = 0
         self.served = 0
@@ -25,34 +26,14 @@ class Target:
         """When the last request began, of any kind but checks."""
         self.said_ill = 0.0
         """When a check was first answered that all is not well, since it was."""
-        self._serving: set[asyncio.Task[None]] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until it ends."""
-        task = asyncio.ensure_future(self._connection(reader, writer))
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        await asyncio.wait([task])
-
-    async def stop(self) -> None:
-        """End the connections that are left."""
-        left = list(self._serving)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                words, _ = read_fields(await reader.readuntil(b"\r\n\r\n"))
-                status = self._check() if words[1] == "/health" else await self._work()
-                head = f"HTTP/1.1 {status} Said\r\nX-Served-By: {self.name}\r\nContent-Length: 2\r\n\r\n"
-                writer.write(head.encode() + b"ok")
-                await writer.drain()
-        except (OSError, EOFError, ValueError):
-            return
-        finally:
-            writer.close()
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read one request, and answer it."""
+        words, _ = read_fields(await reader.readuntil(b"\r\n\r\n"))
+        status = self._check() if words[1] == "/health" else await self._work()
+        head = f"HTTP/1.1 {status} Said\r\nX-Served-By: {self.name}\r\nContent-Length: 2\r\n\r\n"
+        writer.write(head.encode() + b"ok")
+        await writer.drain()
 
     def _check(self) -> int:
         if self.health == 200:
