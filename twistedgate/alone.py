@@ -1,4 +1,7 @@
-"""Serves in this process, and judges in it, too: a gateway with ``workers = 1``."""
+"""Serves in this process, judges in it and runs jobs in it: a gateway with ``workers = 1``.
+
+Nobody is let in before there is a place for jobs.
+"""
 
 from __future__ import annotations
 

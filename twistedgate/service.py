@@ -2,9 +2,9 @@
 
 A reload waits, a few seconds at most, until its new names are looked up; then it is prepared aside (compiled,
 new addresses bound) and swapped in by assignments that cannot fail; whatever is wrong leaves everything as it
-was.  Of two reloads the later one counts.  A stop says so to whoever asks for readiness,
-waits ``drain_delay``, stops accepting, lets what is under way end within ``drain_timeout``, and only then
-closes.
+was.  Of two reloads the later one counts.  A stop says so to whoever asks for readiness, waits
+``drain_delay``, stops accepting, lets what is under way end within ``drain_timeout``, calls of jobs within
+``async_drain_timeout``, and only then closes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What serves a configuration: listeners, gateway, upstreams, access log, and the sweep of their deadlines.
+"""What serves a configuration: listeners, gateway, upstreams, jobs, access log, and a sweep of deadlines.
 
 A configuration is prepared aside (compiled, new addresses bound), and either swapped in by assignments that
 cannot fail, or abandoned.  This module does not know where configurations come from, nor who asks for one.

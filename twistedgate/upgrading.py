@@ -1,8 +1,8 @@
 """An upgrade: newly installed code takes the place of this program, and no request is lost.
 
 The new code is asked first, in a process of its own, whether it can read the configuration and go on with
-what this program leaves.  Then this one executes it in its place: sockets, workers and counts stay, workers
-serve meanwhile, and the new program replaces them one by one.
+what this program leaves.  Then this one executes it in its place: sockets, workers, counts and what is known
+of targets stay, workers serve meanwhile, and the new program replaces them one by one.
 """
 
 from __future__ import annotations

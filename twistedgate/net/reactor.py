@@ -2,8 +2,8 @@
 
 What differs from the stock reactor: TCP transports are those of ``net.transport``; a plain read of one of
 them is not wrapped in a log context (6 of 33 microseconds a request); a paused connection can stay watched
-for its peer's leaving (EPOLLRDHUP); one poll asks for a bounded number of events.  Everything else is
-inherited.
+for its peer's leaving (EPOLLRDHUP); one poll asks for a bounded number of events; what is written while they
+are handed on is sent when all are (``net.turn``).  Everything else is inherited.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Twisted's TCP transports, writing at once where nothing is queued.
+"""Twisted's TCP transports, sending within the same turn of the reactor where nothing is queued.
 
 Stock transports only queue what is written, ask epoll for a write event and send in the next turn of the
 reactor: two ``epoll_ctl`` and one more wake-up for every message.  Here the socket is tried first: at once,
 or where the reactor has more events to hand on, when it has (``net.turn``), and before anything else becomes
-of the connection.  An error
-of that attempt is never acted upon inside ``write``: the bytes are queued, and the reactor reports what is
-wrong with the socket.
+of the connection.  An error of that attempt is never acted upon inside ``write``: the bytes are queued, and
+the reactor reports what is wrong with the socket.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every upstream's judging across reloads: what did not change keeps all that is known, the rest what it can.
+"""Every upstream's judging, over reloads and upgrades: whatever is known and still holds is kept.
 
 This module does not know who sends requests to the targets: it publishes how they stand, and is told what
 became of them.

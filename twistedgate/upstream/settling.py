@@ -2,8 +2,7 @@
 
 One set of names at a time; whoever waits for another set waits for the old one no longer.  While it waits,
 the names are watched, and so are known at once to whoever watches them next; so they are until what is done
-then is over.  This module does not know what
-is done when the wait is over.
+then is over.  This module does not know what that is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a program leaves to the one that takes its place in the same process: sockets, workers, counts.
+"""What a program leaves to the next one of the same process: sockets, workers, counts, targets.
 
 ``execve`` keeps the process: its pid, its children, and the descriptors that are not closed on exec.  What
 they are is written into an anonymous file, whose descriptor an environment variable names.  Signals that

@@ -2,7 +2,8 @@
 
 A configuration is prepared by every worker that serves; all say yes, or nothing happens anywhere.  Then it is
 committed, which cannot fail.  A worker that is started later, or that was about to start, is given whatever
-is in use by then.  Workers never read a file of the configuration.  This process accepts no client.
+is in use by then.  Workers never read a file of the configuration.  This process accepts no client and runs
+no job; what one worker changes in the store of jobs it passes on to the others.
 """
 
 from __future__ import annotations
