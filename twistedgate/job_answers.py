@@ -30,7 +30,7 @@ from twistedgate.jobs.document import (
     retry_after,
     write,
 )
-from twistedgate.jobs.identity import visible
+from twistedgate.jobs.identity import owner_text, visible
 from twistedgate.jobs.job import Head, Job, Page, State
 from twistedgate.jobs.prefer import RESPOND_ASYNC
 from twistedgate.jobs.store import RESULT, StoreAway
@@ -54,10 +54,10 @@ _TIMES: Final = frozenset(("timeout", "expired-in-queue"))
 
 def owner_of(exchange: Exchange) -> str:
     """Return whose a job of this exchange is, and whose jobs it may ask for; empty for nobody known."""
-    if exchange.identity or not exchange.consumer:
+    if exchange.identity:
         return exchange.identity
     # of a policy that says no more than who calls
-    return f"consumer/{exchange.consumer}"
+    return owner_text("consumer", exchange.consumer)
 
 
 class JobAnswers:

@@ -21,6 +21,7 @@ from twistedgate.config.values import boolean, empty_or, optional
 from twistedgate.exchange import Exchange
 from twistedgate.http.headers import Field, field, write_lines
 from twistedgate.http.message import Response
+from twistedgate.jobs.identity import owner_text
 from twistedgate.policy import Policy, Stage
 from twistedgate.problem import refuse
 from twistedgate.runtime import Runtime
@@ -78,7 +79,7 @@ class KeyAuth(Policy):
         self._parameter = config.query.encode("ascii")
         self._keep = config.keep
         self._owners = {
-            digest: _owner(digest, consumer, f"key-auth:{config.name}/{consumer.name}")
+            digest: _owner(digest, consumer, owner_text(f"key-auth:{config.name}", consumer.name))
             for consumer in runtime.consumers
             for digest in consumer.keys
         }
