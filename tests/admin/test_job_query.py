@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from tests.stores.world import new_job
-from twistedgate.admin.job_query import FEW, MOST, Wanted, wanted_in_list, wanted_in_purge
+from twistedgate.admin.job_query import Wanted, wanted_in_list, wanted_in_purge
 from twistedgate.errors import Refusal
 from twistedgate.jobs.job import Job, State
+from twistedgate.jobs.paging import FEW, MOST
 
 NEW = new_job()
 JOB = Job(

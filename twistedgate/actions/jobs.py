@@ -33,15 +33,10 @@ from twistedgate.jobs.events import (
     write_event,
 )
 from twistedgate.jobs.job import Job, State
+from twistedgate.jobs.paging import FEW, read_limit
 from twistedgate.jobs.prefer import parse_prefer
 from twistedgate.problem import refuse
 from twistedgate.routing.match import segments_of
-
-MOST: Final = 100
-"""Jobs of one page."""
-
-_FEW: Final = 20
-"""Jobs of a page of which no ``limit`` is said."""
 
 _WAIT: Final = 30.0
 """What a client may wait for a job whose route is not there any more."""
@@ -190,7 +185,5 @@ def _given(query: str) -> dict[str, str]:
 
 def _understood(given: Mapping[str, str]) -> tuple[State | None, int]:
     """Return ``state`` and ``limit``; raises ``ValueError``."""
-    state, limit = given.get("state", ""), given.get("limit", str(_FEW))
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 0 < int(limit) <= MOST):
-        raise ValueError("a limit that is none")
-    return State(state) if state else None, int(limit)
+    state, limit = given.get("state", ""), given.get("limit")
+    return State(state) if state else None, FEW if limit is None else read_limit(limit)

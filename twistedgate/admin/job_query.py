@@ -14,12 +14,7 @@ from twistedgate.config import values
 from twistedgate.config.values import Surroundings
 from twistedgate.errors import Refusal
 from twistedgate.jobs.job import FINAL, Job, State
-
-MOST: Final = 100
-"""Jobs of one answer."""
-
-FEW: Final = 20
-"""Jobs of an answer of which no ``limit`` is said."""
+from twistedgate.jobs.paging import FEW, read_limit
 
 LISTING: Final = ("state", "route", "owner", "limit", "cursor")
 PURGING: Final = ("state", "route", "older-than", "all", "cursor")
@@ -100,9 +95,10 @@ def _state(word: str | None, known: frozenset[State]) -> State | None:
 def _limit(digits: str | None) -> int:
     if digits is None:
         return FEW
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 4 and 0 < int(digits) <= MOST):
-        raise _bad(f"limit is a number from 1 to {MOST}; the cursor of an answer goes on from there")
-    return int(digits)
+    try:
+        return read_limit(digits)
+    except ValueError as error:
+        raise _bad(str(error)) from None
 
 
 def _duration(text: str) -> float:

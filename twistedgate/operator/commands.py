@@ -11,7 +11,6 @@ import datetime as dt
 import itertools
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -21,10 +20,8 @@ from twistedgate.operator.jobs import add_jobs
 from twistedgate.operator.pages import status_page, targets_page
 from twistedgate.operator.screen import Screen
 from twistedgate.operator.top import live, readings
+from twistedgate.operator.verbs import AddVerb, print_json
 from twistedgate.operator.where import add_where, address_of
-
-Run = Callable[[argparse.Namespace], int]
-AddVerb = Callable[[str, Run, str], argparse.ArgumentParser]
 
 
 def add_commands(add_verb: AddVerb) -> None:
@@ -60,15 +57,11 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2))
-
-
 def _status(chosen: argparse.Namespace) -> int:
     address = address_of(chosen)
     status = next(readings(lambda: _status_of(address)))
     if chosen.json:
-        _print_json(status)
+        print_json(status)
     else:
         print(status_page(status, _now()))
     return 0
@@ -94,7 +87,7 @@ def _targets(chosen: argparse.Namespace) -> int:
     if chosen.what is None:
         status = _status_of(address_of(chosen))
         if chosen.json:
-            _print_json({name: upstream["targets"] for name, upstream in status["upstreams"].items()})
+            print_json({name: upstream["targets"] for name, upstream in status["upstreams"].items()})
         else:
             print(targets_page(status, _now()))
         return 0
@@ -117,7 +110,7 @@ def _do(chosen: argparse.Namespace, path: str) -> int:
     """Have a command carried out, and say what became of it."""
     reply = ask(address_of(chosen), path, "POST")
     if chosen.json:
-        _print_json(reply.document)
+        print_json(reply.document)
     elif reply.is_good:
         print(reply.document.get("said", ""))
     else:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import itertools
-import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
@@ -19,25 +18,21 @@ from urllib.parse import quote, urlencode
 from twistedgate.config import values
 from twistedgate.config.values import Surroundings
 from twistedgate.jobs.job import FINAL, State
+from twistedgate.jobs.paging import MOST
 from twistedgate.operator.address import Address, CannotAsk
 from twistedgate.operator.asking import LONG_PATIENCE, Reply, ask
 from twistedgate.operator.fetching import fetching
 from twistedgate.operator.job_output import as_json, for_terminal, head_text
 from twistedgate.operator.job_pages import job_page, jobs_page
 from twistedgate.operator.pages import printable
+from twistedgate.operator.verbs import AddVerb, Run, print_json
 from twistedgate.operator.where import add_where, address_of
 
 PATIENCE = 30.0
 """Seconds for an answer: a store that does not answer gives up before that, and says so."""
 
-AT_ONCE = 100
-"""Jobs of one answer to a list."""
-
 FEW = 50
 """Jobs of a list of which no number is said."""
-
-Run = Callable[[argparse.Namespace], int]
-AddVerb = Callable[[str, Run, str], argparse.ArgumentParser]
 
 
 def add_jobs(add_verb: AddVerb) -> None:
@@ -128,10 +123,6 @@ def _query(path: str, **parameters: object) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2))
-
-
 def _say(errors: Iterable[str], about: str = "") -> None:
     for error in errors:
         print(f"{printable(about)}{printable(error)}", file=sys.stderr)
@@ -139,7 +130,7 @@ def _say(errors: Iterable[str], about: str = "") -> None:
 
 def _refused(chosen: argparse.Namespace, reply: Reply) -> int:
     if chosen.json:
-        _print_json(reply.document)
+        print_json(reply.document)
     else:
         _say(reply.errors)
     return 1
@@ -157,7 +148,7 @@ def _list(chosen: argparse.Namespace) -> int:
     jobs: list[Any] = []
     cursor = chosen.cursor
     while True:
-        limit = min(AT_ONCE, chosen.limit - len(jobs))
+        limit = min(MOST, chosen.limit - len(jobs))
         wanted = {"state": chosen.state, "route": chosen.route, "owner": chosen.owner, "cursor": cursor}
         reply = ask(address, _query("/jobs", limit=limit, **wanted), patience=PATIENCE)
         if not reply.is_good:
@@ -169,7 +160,7 @@ def _list(chosen: argparse.Namespace) -> int:
     if chosen.quiet:
         print("".join(f"{printable(job['id'])}\n" for job in jobs), end="")
     elif chosen.json:
-        _print_json({"jobs": jobs, "cursor": cursor})
+        print_json({"jobs": jobs, "cursor": cursor})
     else:
         print(jobs_page(jobs, _now()))
         if cursor is not None:
@@ -190,7 +181,7 @@ def _show(chosen: argparse.Namespace) -> int:
         return _refused(chosen, reply)
     job = _understood(address, reply, "id", "terms", "request", "result")
     if chosen.json:
-        _print_json(job)
+        print_json(job)
     else:
         print(job_page(job, _now()))
     return 0
@@ -260,7 +251,7 @@ def _do(chosen: argparse.Namespace, what: str) -> int:
                 _say(reply.errors, f"{job}: ")
     finally:
         if chosen.json:
-            _print_json({job: reply.document for job, reply in replies.items()})
+            print_json({job: reply.document for job, reply in replies.items()})
     return 0 if all(reply.is_good for reply in replies.values()) else 1
 
 
@@ -285,7 +276,7 @@ def _purge(chosen: argparse.Namespace) -> int:
         if cursor is None:
             break
     if chosen.json:
-        _print_json({"done": True, "said": _forgotten(count), "purged": count})
+        print_json({"done": True, "said": _forgotten(count), "purged": count})
     else:
         print(_forgotten(count))
     return 0
