@@ -29,6 +29,9 @@ REQUEST = "request"
 RESULT = "result"
 """The two bodies of a job."""
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What reading a job raises that is damaged, or that somebody else has written."""
+
 
 class StoreAway(Exception):
     """The store cannot be reached, or did not answer in time; nothing is known of what it did."""

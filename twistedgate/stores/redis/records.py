@@ -28,13 +28,11 @@ from twistedgate.jobs.job import (
     State,
     Terms,
 )
+from twistedgate.jobs.store import UNREADABLE
 
 _CALL = ("method", "path", "query", "authority", "scheme", "client", "listener", "request_id", "consumer")
 _of_call = attrgetter(*_CALL, "groups", "length")
 _of_terms = attrgetter(*Terms.__slots__)
-
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What reading a job raises that somebody else has written."""
 
 Argument = bytes | str | int
 Headers = Sequence[tuple[bytes, bytes]]

@@ -39,14 +39,13 @@ from twistedgate.jobs.job import (
     Swept,
     Verdict,
 )
-from twistedgate.jobs.store import StoreAway, StoreFull
+from twistedgate.jobs.store import UNREADABLE, StoreAway, StoreFull
 from twistedgate.stores.redis.dial import Dial
 from twistedgate.stores.redis.ear import Ear
 from twistedgate.stores.redis.line import Lost
 from twistedgate.stores.redis.lua import Scripts
 from twistedgate.stores.redis.pieces import Pieces
 from twistedgate.stores.redis.records import (
-    UNREADABLE,
     Argument,
     end_record,
     listed_job,

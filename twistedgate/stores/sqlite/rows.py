@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from twistedgate.jobs.job import SECRETS, Call, Delivery, Head, Job, NewJob, State, Terms
+from twistedgate.jobs.store import UNREADABLE
 from twistedgate.stores.sqlite.schema import QUEUED, RUNNING
 
 STATES: Final = (State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)
@@ -157,7 +158,7 @@ def known_job(row: tuple[Any, ...] | None, now: float) -> Job | None:
     """
     try:
         return None if row is None else read_job(row, now)
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+    except UNREADABLE:
         return None
 
 
