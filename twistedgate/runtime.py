@@ -87,6 +87,9 @@ class JobsPort(Protocol):
         ``seen`` is given each piece of it.  Of a body that does not come whole nothing is kept.
         """
 
+    async def drop(self, job: str) -> None:
+        """Throw a request's body away of which no job came."""
+
     def body(self, pieces: AsyncGenerator[bytes, None]) -> BodySource:
         """Return the body that is made of ``pieces``, each asked for when the one before is taken."""
 

@@ -43,7 +43,7 @@ from twistedgate.jobs.job import (
 )
 from twistedgate.jobs.keys import BadKey, Fingerprint, parse_key
 from twistedgate.jobs.prefer import NOTHING, Preference, applied, parse_prefer
-from twistedgate.jobs.store import REQUEST, StoreAway, StoreFull
+from twistedgate.jobs.store import StoreAway, StoreFull
 from twistedgate.pipeline import JobPipeline
 
 _REFUSED: Final = {
@@ -160,11 +160,7 @@ class JobAction:
 
     async def _drop(self, new: NewJob) -> None:
         if new.body is None:
-            try:
-                await self._jobs.store.drop_pieces(new.id, REQUEST)
-            except StoreAway:
-                # pieces of no job go by themselves
-                return
+            await self._jobs.drop(new.id)
 
     async def _new_job(self, exchange: Exchange, preference: Preference, hold: float) -> NewJob:
         """Return what is to be recorded, once the body is here; raises 400 for what cannot be a job."""

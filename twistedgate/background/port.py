@@ -65,7 +65,7 @@ class Jobs:
             return await intake.take(), intake.length
         except BaseException:
             if intake.has_pieces:
-                self.apart(self._drop(job))
+                self.apart(self.drop(job))
             raise
 
     async def _keep_pieces(self, job: str, body: bytes) -> None:
@@ -73,10 +73,11 @@ class Jobs:
             for number, start in enumerate(range(0, len(body), INLINE)):
                 await self.store.put_piece(job, REQUEST, number, body[start : start + INLINE])
         except BaseException:
-            self.apart(self._drop(job))
+            self.apart(self.drop(job))
             raise
 
-    async def _drop(self, job: str) -> None:
+    async def drop(self, job: str) -> None:
+        """Throw a request's body away, unless the store is away; see ``JobsPort``."""
         try:
             await self.store.drop_pieces(job, REQUEST)
         except StoreAway:
