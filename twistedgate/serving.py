@@ -153,7 +153,6 @@ class Server:
 
     def _observe_run(self, exchange: Exchange) -> None:
         """A call was made for a job: no client's request, and written down all the same."""
-        exchange.finished = exchange.finished or time.monotonic()
         self.access_log.write(exchange)
 
     @property

@@ -43,8 +43,6 @@ HEARTBEAT: Final = 0
 CONNECTIONS: Final = 1
 """Connections of clients that it holds."""
 PID: Final = 2
-GENERATION: Final = 3
-STATE: Final = 4
 ACCEPTING: Final = 5
 """1 while it accepts connections, or would if it had not more than its share."""
 FIRST_GAUGE: Final = 16

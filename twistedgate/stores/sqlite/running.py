@@ -133,12 +133,8 @@ def put_back(ledger: Ledger, ended: Claim, due: float, now: float) -> bool:
     if ledger.one(_PUT_BACK, (due, due, ended.job.id, ended.fence)) is None:
         return False
     drop_pieces(ledger, ended.job.id, RESULT)
-    _left(ledger, ended)
+    ledger.changed.append(ended.job.id)
+    ledger.free_slots((ended.job.route,))
     if due <= now:
         ledger.working.append(ended.job.route)
     return True
-
-
-def _left(ledger: Ledger, ended: Claim) -> None:
-    ledger.changed.append(ended.job.id)
-    ledger.free_slots((ended.job.route,))
