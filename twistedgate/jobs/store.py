@@ -67,7 +67,10 @@ class JobStore(Protocol):
     # the life of a job
 
     async def submit(self, job: NewJob, limits: Limits, now: float) -> Submission:
-        """Keep a job, or say why not; raises ``StoreFull``.  Kept is what survives as the store promises."""
+        """Keep a job, or say why not; raises ``StoreFull``.  Kept is what survives as the store promises.
+
+        The pieces of a job that is not kept are for whoever put them there to throw away.
+        """
 
     async def claim(self, rooms: Sequence[Room], now: float) -> list[Claim]:
         """Take jobs that are due, the highest priority's oldest first; never more than there is room for."""
