@@ -131,6 +131,17 @@ def test_another_version_is_not_misunderstood(house: House, capsys: Output) -> N
     assert "of another version" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [["reload"], ["upgrade", "--json"], ["targets", "drain", "u", "t"]])
+def test_who_says_200_to_anything_has_carried_nothing_out(
+    words: list[str], house: House, capsys: Output
+) -> None:
+    house.spokesman.say({"server": "behind the public listener"})
+    assert main([*words, "-c", house.configure()]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "it is no admin listener (serve = admin)" in said.err
+
+
 @pytest.mark.parametrize(
     "words",
     [

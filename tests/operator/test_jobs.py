@@ -278,7 +278,7 @@ def test_a_refusal_is_a_sentence_or_what_the_gateway_said(
     assert json.loads(capsys.readouterr().out) == AWAY
 
 
-@pytest.mark.parametrize("words", [["list"], ["show", ID], ["purge", "--all"]])
+@pytest.mark.parametrize("words", [["list"], ["show", ID], ["purge", "--all"], ["cancel", ID], ["retry", ID]])
 def test_another_version_is_not_misunderstood(
     words: list[str], house: House, where: list[str], capsys: Output
 ) -> None:

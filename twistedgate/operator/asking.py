@@ -84,6 +84,21 @@ def ask(address: Address, path: str, method: str = "GET", patience: float = 0.0)
         return understand(address, answer.status, body)
 
 
+def understood(address: Address, reply: Reply, *names: str) -> dict[str, Any]:
+    """Return what was said, if these names are in it: whoever else answers there may say 200 to anything."""
+    if not set(names) <= reply.document.keys():
+        raise stranger(address)
+    return reply.document
+
+
+def stranger(address: Address) -> CannotAsk:
+    """Return what is raised where the answer is none of an admin listener as this version knows it."""
+    return CannotAsk(
+        f"what answers at {address.shown} is not understood: it is no admin listener (serve = admin), "
+        "or of another version"
+    )
+
+
 @contextmanager
 def answering(address: Address, path: str, method: str, patience: float = 0.0) -> Iterator[HTTPResponse]:
     """Ask, and give the answer, of which the head is there; raises ``CannotAsk``."""

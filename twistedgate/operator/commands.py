@@ -14,8 +14,8 @@ import sys
 from typing import Any
 from urllib.parse import quote
 
-from twistedgate.operator.address import Address, CannotAsk
-from twistedgate.operator.asking import ask
+from twistedgate.operator.address import Address
+from twistedgate.operator.asking import ask, understood
 from twistedgate.operator.jobs import add_jobs
 from twistedgate.operator.pages import status_page, targets_page
 from twistedgate.operator.screen import Screen
@@ -48,9 +48,7 @@ def add_commands(add_verb: AddVerb) -> None:
 
 def _status_of(address: Address) -> dict[str, Any]:
     reply = ask(address, "/status")
-    if not {"clock", "started", "workers", "upstreams", "requests"} <= reply.document.keys():
-        raise CannotAsk(f"the gateway at {address.shown} is of another version: its status is not understood")
-    return reply.document
+    return understood(address, reply, "clock", "started", "workers", "upstreams", "requests")
 
 
 def _now() -> dt.datetime:
@@ -108,11 +106,14 @@ def _upgrade(chosen: argparse.Namespace) -> int:
 
 def _do(chosen: argparse.Namespace, path: str) -> int:
     """Have a command carried out, and say what became of it."""
-    reply = ask(address_of(chosen), path, "POST")
+    address = address_of(chosen)
+    reply = ask(address, path, "POST")
+    if reply.is_good:
+        understood(address, reply, "said")
     if chosen.json:
         print_json(reply.document)
     elif reply.is_good:
-        print(reply.document.get("said", ""))
+        print(reply.document["said"])
     else:
         print("\n".join([*reply.errors, "Nothing was changed."]), file=sys.stderr)
     return 0 if reply.is_good else 1

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.client import HTTPResponse
 
 from twistedgate.operator.address import Address, CannotAsk
-from twistedgate.operator.asking import LARGEST_ANSWER, Reply, answering, explaining, understand
+from twistedgate.operator.asking import LARGEST_ANSWER, Reply, answering, explaining, stranger, understand
 
 CHUNK = 64 * 1024
 """Bytes of a piece."""
@@ -53,5 +53,5 @@ def fetching(address: Address, path: str, patience: float = 0.0) -> Iterator[Bod
             body = answer.read(LARGEST_ANSWER)
         reply = understand(address, answer.status, body)
         if reply.is_good:
-            raise CannotAsk(f"the gateway at {address.shown} is of another version: no such thing is there")
+            raise stranger(address)
         yield reply

@@ -19,8 +19,8 @@ from twistedgate.config import values
 from twistedgate.config.values import Surroundings
 from twistedgate.jobs.job import FINAL, State
 from twistedgate.jobs.paging import MOST
-from twistedgate.operator.address import Address, CannotAsk
-from twistedgate.operator.asking import LONG_PATIENCE, Reply, ask
+from twistedgate.operator.address import CannotAsk
+from twistedgate.operator.asking import LONG_PATIENCE, Reply, ask, understood
 from twistedgate.operator.fetching import fetching
 from twistedgate.operator.job_output import as_json, for_terminal, head_text
 from twistedgate.operator.job_pages import job_page, jobs_page
@@ -153,7 +153,7 @@ def _list(chosen: argparse.Namespace) -> int:
         reply = ask(address, _query("/jobs", limit=limit, **wanted), patience=PATIENCE)
         if not reply.is_good:
             return _refused(chosen, reply)
-        jobs += _understood(address, reply, "jobs", "cursor")["jobs"]
+        jobs += understood(address, reply, "jobs", "cursor")["jobs"]
         cursor = reply.document["cursor"]
         if cursor is None or len(jobs) >= chosen.limit:
             break
@@ -168,18 +168,12 @@ def _list(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _understood(address: Address, reply: Reply, *names: str) -> dict[str, Any]:
-    if not set(names) <= reply.document.keys():
-        raise CannotAsk(f"the gateway at {address.shown} is of another version: it is not understood")
-    return reply.document
-
-
 def _show(chosen: argparse.Namespace) -> int:
     address = address_of(chosen)
     reply = ask(address, _path(chosen.id), patience=PATIENCE)
     if not reply.is_good:
         return _refused(chosen, reply)
-    job = _understood(address, reply, "id", "terms", "request", "result")
+    job = understood(address, reply, "id", "terms", "request", "result")
     if chosen.json:
         print_json(job)
     else:
@@ -242,11 +236,14 @@ def _do(chosen: argparse.Namespace, what: str) -> int:
     replies: dict[str, Reply] = {}
     try:
         for job in dict.fromkeys(chosen.ids):
-            reply = replies[job] = ask(address, _path(job, what), "POST")
+            reply = ask(address, _path(job, what), "POST")
+            if reply.is_good:
+                understood(address, reply, "said")
+            replies[job] = reply
             if chosen.json:
                 continue
             if reply.is_good:
-                print(f"{printable(job)}: {printable(reply.document.get('said', ''))}", flush=True)
+                print(f"{printable(job)}: {printable(reply.document['said'])}", flush=True)
             else:
                 _say(reply.errors, f"{job}: ")
     finally:
@@ -271,7 +268,7 @@ def _purge(chosen: argparse.Namespace) -> int:
             raise CannotAsk(f"{error}; {_forgotten(count)} before") from None
         if not reply.is_good:
             return _broken_off(chosen, reply, count)
-        count += _understood(address, reply, "purged", "cursor")["purged"]
+        count += understood(address, reply, "purged", "cursor")["purged"]
         cursor = reply.document["cursor"]
         if cursor is None:
             break
