@@ -440,7 +440,9 @@ def test_a_list_has_pages_and_may_be_of_one_state() -> None:
 )
 def test_a_list_of_nonsense_is_refused(query: str) -> None:
     asking = Asking()
-    assert problem(asking.scene.ask("GET", f"/_jobs?{query}", ALICE)) == (400, "bad-query")
+    answer = asking.scene.ask("GET", f"/_jobs?{query}", ALICE)
+    assert problem(answer) == (400, "bad-query")
+    assert "state, limit (1 to 100), cursor" in document_of(answer)["title"]
 
 
 def test_what_else_is_in_the_query_is_somebody_elses() -> None:

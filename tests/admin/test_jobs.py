@@ -81,6 +81,10 @@ def test_a_query_that_means_nothing_is_refused(query: str, conversation: Convers
     assert problem(conversation.ask(f"/jobs?{query}"), 400, "bad-query")
 
 
+def test_a_cursor_of_nobody_is_refused_with_what_to_do(conversation: Conversation) -> None:
+    assert problem(conversation.ask("/jobs?cursor=x"), 400, "bad-query").endswith("a list begins anew")
+
+
 def test_a_job_is_shown_without_its_credentials(
     jobs: Jobs, make_site: MakeSite, converse: Converse, view: Any
 ) -> None:

@@ -68,7 +68,8 @@ class Search:
         try:
             return await self._store.list_jobs(wanted.owner, wanted.state, limit, cursor, self._now)
         except ValueError:
-            raise Refusal(400, "bad-query", "the cursor is not one that a list has given") from None
+            wrong = "the cursor is not one that a list has given; without one a list begins anew"
+            raise Refusal(400, "bad-query", wrong) from None
 
     async def purge(self, wanted: Wanted, purged: Purged, is_unwanted: Callable[[], bool]) -> None:
         """Forget what is wanted until the time of one answer is over, or nobody waits for it any more."""

@@ -159,7 +159,10 @@ async def _find(store: JobStore, raw: bytes) -> Job:
 
 def _still(job: Job | None) -> Job:
     if job is None:
-        known = "no job of this id is known: it was never given, or is over since long; GET /jobs lists them"
+        known = (
+            "no job of this id is known: it was never given, or is over since long; "
+            "`twistedgate jobs list` (GET /jobs) shows which are"
+        )
         raise Refusal(404, "unknown-job", known)
     return job
 
