@@ -169,6 +169,9 @@ def test_what_there_is_says_how_it_may_be_asked_for(below: str, allowed: str) ->
     assert (options.status, field_of(options.headers, b"allow")) == (204, allowed)
     assert problem(post) == (405, "method-not-allowed")
     assert field_of(post.headers, b"allow") == allowed
+    location = field_of(asking.get().headers, b"location")
+    assert location
+    assert [field_of(answer.headers, b"location") for answer in (options, post)] == [location] * 2
 
 
 @pytest.mark.parametrize("below", ["", "/result"])

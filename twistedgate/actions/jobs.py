@@ -72,7 +72,12 @@ class Jobs:
         if job is None:
             return refuse(404, "unknown-job")
         exchange.job = job.id
-        return _judged(method, _ALLOWED[resource]) or await self._of(job, resource, exchange)
+        judged = _judged(method, _ALLOWED[resource])
+        if judged is None:
+            return await self._of(job, resource, exchange)
+        if not job.is_final:
+            judged.headers.add(b"Location", self._answers.location(job))
+        return judged
 
     def finish(self, exchange: Exchange) -> None:
         """Nothing was taken."""
