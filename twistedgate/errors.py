@@ -33,7 +33,7 @@ TITLES = {
     "bad-key": "The Idempotency-Key is not one string of 1 to 255 characters.",
     "key-mismatch": "The Idempotency-Key was used for another call.",
     "caller-full": "Too many jobs of this caller wait already.",
-    "bad-query": "A parameter of the query is not valid; a list knows state, limit (1 to 100), cursor.",
+    "bad-query": "The query is not valid; a list knows state, limit (1 to 100), cursor.",
     "unknown-job": "There is no such job.",
     "job-unfinished": "The job is not finished yet.",
     "job-cancelled": "The job was cancelled.",
